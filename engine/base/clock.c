@@ -1,0 +1,21 @@
+/* clock.c - time and the processor count. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/base.h"
+
+double cut_clock(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int cut_cpu_count(void) {
+#ifdef CPU_COUNT
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set)) return cut_max(1, CPU_COUNT(&set));
+#endif
+    return cut_max(1, (int)sysconf(_SC_NPROCESSORS_ONLN));
+}

@@ -1,0 +1,64 @@
+/* file.c - a file in memory: mapped, so that opening costs nothing and pages are shared, or read in on request. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/base.h"
+
+const char *cut_basename(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static enum cut_status read_all(struct cut_file *f, int fd, const char *path, struct cut_err *err) {
+    uint8_t *p = malloc(f->size ? f->size : 1);
+    if (!p) return cut_fail(err, CUT_ENOMEM, "%s: out of memory: reading it needs %zu bytes", cut_basename(path), f->size);
+    for (size_t got = 0; got < f->size;) {
+        ssize_t n = read(fd, p + got, f->size - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            free(p);
+            return cut_fail(err, CUT_EFILE, "%s: read stopped at byte %zu of %zu: %s", cut_basename(path), got, f->size,
+                            n < 0 ? strerror(errno) : "the file became shorter");
+        }
+        got += (size_t)n;
+    }
+    f->data = p;
+    return CUT_OK;
+}
+
+enum cut_status cut_file_open(struct cut_file *out, const char *path, bool no_mmap, struct cut_err *err) {
+    struct cut_file f = { 0 };
+    struct stat st;
+    enum cut_status status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return cut_fail(err, CUT_EFILE, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &st))
+        status = cut_fail(err, CUT_EFILE, "%s: %s", path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        status = cut_fail(err, CUT_EFILE, "%s: %s, not a file", path, S_ISDIR(st.st_mode) ? "a directory" : "a device or pipe");
+    else if (st.st_size == 0)
+        status = cut_fail(err, CUT_EFILE, "%s: the file is empty (0 bytes)", path);
+    else {
+        f.size = (size_t)st.st_size;
+        if (no_mmap) {
+            status = read_all(&f, fd, path, err);
+        } else {
+            void *p = mmap(NULL, f.size, PROT_READ, MAP_SHARED, fd, 0);
+            f.data = p;
+            f.mapped = true;
+            status = p == MAP_FAILED ? cut_fail(err, CUT_ENOMEM, "%s: cannot map %zu bytes: %s", path, f.size, strerror(errno)) : CUT_OK;
+        }
+    }
+    close(fd);
+    if (!status) *out = f;
+    return status;
+}
+
+void cut_file_close(struct cut_file *f) {
+    if (f->mapped) munmap((void *)f->data, f->size);
+    else free((void *)f->data);
+    *f = (struct cut_file){ 0 };
+}

@@ -1,0 +1,570 @@
+/* cutaway.h - the public interface of libcutaway. Its comments are the manual.
+ *
+ * Cutaway treats inference as a debugger treats a program:
+ *
+ *   architecture --builds--> graph --compiled to--> program --run by--> session
+ *
+ * A model (cut_model) is a mapped GGUF file. A session (cut_session) runs its program: a flat list of named steps
+ * ("blk.3.scores"), with activations as registers and the key/value cache as memory. It can run freely, stop at any
+ * step, go back, be watched and be edited.
+ *
+ * Conventions
+ *   Status     Functions that can fail return enum cut_status, 0 for success. Out-parameters come first and are
+ *              untouched on failure; the last parameter is a struct cut_err * that may be NULL.
+ *   Ownership  open/new .. close/free: the caller owns; the freeing call accepts NULL. get, or a returned const
+ *              pointer: borrowed; the comment says until when.
+ *   Shapes     ne[0] is the fastest dimension, as in GGUF: a matrix of shape { columns, rows }.
+ *   Threads    An object is used by one thread at a time, except where a comment says otherwise.
+ *   Silence    The library never prints, exits, aborts on input, or touches signals.
+ */
+#ifndef CUTAWAY_H
+#define CUTAWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CUT_VERSION "0.1.0"
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Status and errors
+ */
+
+/* The first four are also the exit statuses of the command line. */
+enum cut_status {
+    CUT_OK = 0,
+    CUT_EUSAGE,       /* an argument is out of range or makes no sense */
+    CUT_EFILE,        /* a file is missing, unreadable, damaged, or of a kind we do not run */
+    CUT_ENOMEM,       /* memory ran out, or a limit on it was reached */
+    CUT_EFULL,        /* the context (KV cache) is full */
+    CUT_ECANCEL,      /* cancelled by cut_session_cancel, a probe, or a progress callback */
+    CUT_ESYSTEM,      /* the operating system refused: a thread, a file to write */
+};
+
+/* What went wrong: which file, which item, which value. One line, no newline at the end. */
+struct cut_err {
+    enum cut_status code;
+    char msg[240];
+};
+
+/* Fill err (may be NULL) and return code, so that a function can end with `return cut_fail(err, CUT_EFILE, ...)`. */
+enum cut_status cut_fail(struct cut_err *err, enum cut_status code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Number formats
+ *
+ * The ids are GGUF's (ggml_type). A format stores `block` elements in `bytes` bytes.
+ */
+enum cut_type {
+    CUT_F32 = 0, CUT_F16 = 1, CUT_Q4_0 = 2, CUT_Q4_1 = 3, CUT_Q5_0 = 6, CUT_Q5_1 = 7, CUT_Q8_0 = 8, CUT_Q8_1 = 9,
+    CUT_Q2_K = 10, CUT_Q3_K = 11, CUT_Q4_K = 12, CUT_Q5_K = 13, CUT_Q6_K = 14, CUT_Q8_K = 15,
+    CUT_IQ2_XXS = 16, CUT_IQ2_XS = 17, CUT_IQ3_XXS = 18, CUT_IQ1_S = 19, CUT_IQ4_NL = 20, CUT_IQ3_S = 21,
+    CUT_IQ2_S = 22, CUT_IQ4_XS = 23, CUT_I8 = 24, CUT_I16 = 25, CUT_I32 = 26, CUT_I64 = 27, CUT_F64 = 28,
+    CUT_IQ1_M = 29, CUT_BF16 = 30, CUT_TQ1_0 = 34, CUT_TQ2_0 = 35, CUT_MXFP4 = 39, CUT_NVFP4 = 40, CUT_Q1_0 = 41,
+    CUT_Q2_0 = 42,
+    CUT_TYPE_COUNT = 43,
+};
+
+struct cut_type_info {
+    const char *name;      /* as llama.cpp writes it: "q4_0", "q6_K"; NULL where the id is unused */
+    int block;             /* elements in a block */
+    int bytes;             /* bytes in a block */
+    bool runs;             /* this engine can decode it and multiply by it */
+};
+
+/* The table's row for a type id, or NULL when the id names no format. Static. */
+const struct cut_type_info *cut_type_info(uint32_t type);
+
+/* Look a name up ("q8_0", in any case). Returns -1 when unknown. */
+int cut_type_by_name(const char *name);
+
+/* Decode n elements (a multiple of the block size) from src to floats. The format must have `runs` set. */
+void cut_decode(enum cut_type type, const void *src, float *dst, size_t n);
+
+/* Half precision, IEEE 754 binary16, round to nearest even; and bfloat16 likewise. */
+float cut_f16_to_f32(uint16_t h);
+uint16_t cut_f32_to_f16(float f);
+float cut_bf16_to_f32(uint16_t h);
+uint16_t cut_f32_to_bf16(float f);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * GGUF files
+ */
+
+/* The 13 metadata value types, with GGUF's ids. */
+enum cut_kv_type {
+    CUT_KV_U8, CUT_KV_I8, CUT_KV_U16, CUT_KV_I16, CUT_KV_U32, CUT_KV_I32, CUT_KV_F32, CUT_KV_BOOL, CUT_KV_STRING,
+    CUT_KV_ARRAY, CUT_KV_U64, CUT_KV_I64, CUT_KV_F64,
+    CUT_KV_COUNT,
+};
+
+/* One metadata entry. For a scalar, elem == type and count == 1. For an array, elem is the type of its elements
+ * and count their number; elements that are arrays themselves can only be summarised. Borrowed from the cut_gguf. */
+struct cut_kv {
+    const char *key;
+    enum cut_kv_type type, elem;
+    uint64_t count;
+    const uint8_t *data;       /* the elements as they stand in the file, unaligned */
+    uint64_t bytes;            /* of the elements in the file */
+    const uint64_t *index;     /* strings and nested arrays: offset in data of each element; else NULL */
+};
+
+/* One tensor of the file. Borrowed from the cut_gguf. */
+struct cut_tensor_info {
+    const char *name;
+    enum cut_type type;
+    int n_dims;                /* 1 to 4 */
+    uint64_t ne[4];            /* unused dimensions are 1 */
+    uint64_t offset;           /* of the first byte, from the start of the file */
+    uint64_t bytes;
+    const void *data;          /* NULL when the file was opened with CUT_GGUF_HEADER_ONLY */
+};
+
+struct cut_gguf;
+
+enum {
+    CUT_GGUF_NO_MMAP = 1,      /* read the file into memory instead of mapping it */
+    CUT_GGUF_HEADER_ONLY = 2,  /* metadata and tensor table only; tensor data may be missing from the file */
+};
+
+/* Open and check a GGUF file, version 1 to 3. Every size and offset is checked before it is used; the error names
+ * the file, the item and the value. */
+enum cut_status cut_gguf_open(struct cut_gguf **out, const char *path, unsigned flags, struct cut_err *err);
+
+/* The same from memory, for tests and fuzzing: `data` is borrowed and must outlive the cut_gguf; `name` is for messages. */
+enum cut_status cut_gguf_parse(struct cut_gguf **out, const char *name, const void *data, size_t size, unsigned flags,
+                               struct cut_err *err);
+void cut_gguf_close(struct cut_gguf *g);
+
+struct cut_gguf_head {
+    uint32_t version;
+    uint64_t n_kv, n_tensors, alignment;
+    uint64_t data_offset;      /* where tensor data starts */
+    uint64_t file_bytes;
+    const char *name;          /* file name without its folders */
+    bool mapped;
+};
+const struct cut_gguf_head *cut_gguf_head(const struct cut_gguf *g);
+const struct cut_kv *cut_gguf_kv(const struct cut_gguf *g, uint64_t i);
+const struct cut_kv *cut_gguf_find(const struct cut_gguf *g, const char *key);                  /* NULL: absent */
+const struct cut_tensor_info *cut_gguf_tensor(const struct cut_gguf *g, uint64_t i);
+const struct cut_tensor_info *cut_gguf_find_tensor(const struct cut_gguf *g, const char *name); /* NULL: absent */
+
+/* Element i of an entry (i = 0 for a scalar), converted; false when its type does not fit or i is out of range.
+ * u64 takes any non-negative integer, i64 any integer that fits, f64 any number. Strings are borrowed, not terminated. */
+bool cut_kv_u64(const struct cut_kv *kv, uint64_t i, uint64_t *out);
+bool cut_kv_i64(const struct cut_kv *kv, uint64_t i, int64_t *out);
+bool cut_kv_f64(const struct cut_kv *kv, uint64_t i, double *out);
+bool cut_kv_bool(const struct cut_kv *kv, uint64_t i, bool *out);
+bool cut_kv_str(const struct cut_kv *kv, uint64_t i, const char **out, size_t *len);
+const char *cut_kv_type_name(enum cut_kv_type type);      /* "u32", "string", ... */
+
+/* Writing. Add metadata and tensors in file order, then write: to PATH.tmp first, renamed when whole, so that
+ * what stood at path stays until then. Tensor data is not copied: it must live until the write, or be produced by
+ * a callback that fills dst with the tensor's rows [row0, row0 + rows). */
+struct cut_gguf_writer;
+typedef enum cut_status (*cut_gguf_fill)(void *user, const struct cut_tensor_info *t, uint64_t row0, uint64_t rows,
+                                         void *dst, struct cut_err *err);
+enum cut_status cut_gguf_writer_new(struct cut_gguf_writer **out, struct cut_err *err);
+void cut_gguf_writer_free(struct cut_gguf_writer *w);
+enum cut_status cut_gguf_put_u32(struct cut_gguf_writer *w, const char *key, uint32_t v, struct cut_err *err);
+enum cut_status cut_gguf_put_f32(struct cut_gguf_writer *w, const char *key, float v, struct cut_err *err);
+enum cut_status cut_gguf_put_bool(struct cut_gguf_writer *w, const char *key, bool v, struct cut_err *err);
+enum cut_status cut_gguf_put_str(struct cut_gguf_writer *w, const char *key, const char *v, struct cut_err *err);
+/* Any entry, from the bytes GGUF stores for it (arrays: the elements without their header). Copied. */
+enum cut_status cut_gguf_put_raw(struct cut_gguf_writer *w, const char *key, enum cut_kv_type type,
+                                 enum cut_kv_type elem, uint64_t count, const void *data, size_t bytes,
+                                 struct cut_err *err);
+enum cut_status cut_gguf_put_strs(struct cut_gguf_writer *w, const char *key, const char *const *v, uint64_t n,
+                                  struct cut_err *err);
+enum cut_status cut_gguf_put_tensor(struct cut_gguf_writer *w, const char *name, enum cut_type type, int n_dims,
+                                    const uint64_t *ne, const void *data, struct cut_err *err); /* data NULL: by fill */
+enum cut_status cut_gguf_write(struct cut_gguf_writer *w, const char *path, cut_gguf_fill fill, void *user,
+                               struct cut_err *err);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Vocabulary: text to token ids and back
+ */
+struct cut_vocab;
+
+/* The kind of a token, with the values of tokenizer.ggml.token_type. */
+enum cut_token_kind { CUT_TOKEN_NORMAL = 1, CUT_TOKEN_UNKNOWN, CUT_TOKEN_CONTROL, CUT_TOKEN_USER, CUT_TOKEN_UNUSED,
+                      CUT_TOKEN_BYTE };
+
+/* Read the vocabulary of a GGUF file. So far: tokenizer.ggml.model = "llama" (SentencePiece, byte-pair merges by
+ * score with byte fallback: Kudo and Richardson 2018; Sennrich et al. 2016). Another kind: CUT_EFILE, by name. */
+enum cut_status cut_vocab_new(struct cut_vocab **out, const struct cut_gguf *g, struct cut_err *err);
+void cut_vocab_free(struct cut_vocab *v);
+int cut_vocab_size(const struct cut_vocab *v);
+int32_t cut_vocab_bos(const struct cut_vocab *v);         /* -1: none */
+int32_t cut_vocab_eos(const struct cut_vocab *v);         /* -1: none */
+bool cut_vocab_add_bos(const struct cut_vocab *v);        /* the file asks for BOS before a text */
+bool cut_vocab_is_end(const struct cut_vocab *v, int32_t id);   /* generation stops at this token */
+enum cut_token_kind cut_vocab_kind(const struct cut_vocab *v, int32_t id);
+float cut_vocab_score(const struct cut_vocab *v, int32_t id);
+
+enum { CUT_ENCODE_BOS = 1,      /* put BOS first, where the file asks for it */
+       CUT_ENCODE_SPECIAL = 2,  /* read control tokens such as "</s>" in the text as tokens */
+};
+/* Token ids of a text, in *ids (free() it). Bytes that are not UTF-8 become byte tokens. */
+enum cut_status cut_vocab_encode(const struct cut_vocab *v, const char *text, size_t len, unsigned flags,
+                                 int32_t **ids, size_t *n, struct cut_err *err);
+/* The piece as the file stores it ("\xe2\x96\x81the", "<0x0A>"), terminated. Borrowed. NULL: no such id. */
+const char *cut_vocab_piece(const struct cut_vocab *v, int32_t id);
+/* The bytes it stands for in text (" the", "\n"; control tokens: none). Returns their number, at most cap. */
+size_t cut_vocab_text(const struct cut_vocab *v, int32_t id, char *buf, size_t cap);
+
+/* UTF-8. Decode one code point; returns its length in bytes, or 0 when the bytes are not UTF-8 or cut short. */
+int cut_utf8_decode(const char *s, size_t len, uint32_t *cp);
+int cut_utf8_encode(uint32_t cp, char out[4]);
+/* How many bytes at the end of s are a code point still incomplete (0 to 3): hold them back when streaming. */
+size_t cut_utf8_tail(const char *s, size_t len);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Models
+ */
+struct cut_model;
+
+/* The hyper-parameters, with the names the papers and GGUF give them. */
+struct cut_config {
+    char arch[32];             /* general.architecture */
+    int n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff;
+    int rope_dim;              /* leading dimensions of a head that rotate */
+    float rope_base, rope_scale;   /* theta; positions are multiplied by rope_scale (linear scaling: 1 / factor) */
+    float norm_eps;
+    bool tied;                 /* the output matrix is token_embd */
+    uint64_t n_params, weight_bytes;
+};
+
+enum { CUT_MODEL_NO_MMAP = 1 };
+enum cut_status cut_model_open(struct cut_model **out, const char *path, unsigned flags, struct cut_err *err);
+void cut_model_close(struct cut_model *m);
+const struct cut_config *cut_model_config(const struct cut_model *m);
+const struct cut_gguf *cut_model_gguf(const struct cut_model *m);
+const struct cut_vocab *cut_model_vocab(const struct cut_model *m);
+/* "q4_0", "f16": the format that holds most of the weights. */
+const char *cut_model_type_name(const struct cut_model *m);
+
+/* Write a model whose every weight follows from a seed: `cutaway synth`. args are "key=value", as listed in
+ * engine/model/synth.c. */
+enum cut_status cut_synth(const char *path, const char *arch, const char *const *args, int n_args, struct cut_err *err);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Kernel tiers and threads
+ */
+enum cut_tier { CUT_TIER_AUTO, CUT_TIER_REF, CUT_TIER_AVX2, CUT_TIER_AVX512, CUT_TIER_NEON, CUT_TIER_COUNT };
+const char *cut_tier_name(enum cut_tier t);               /* "ref", "avx2", ... */
+bool cut_tier_available(enum cut_tier t);                 /* built in, and the processor and system support it */
+enum cut_tier cut_tier_best(void);
+/* Read a name; an unknown one, or one this processor lacks, is refused by name. */
+enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_err *err);
+
+int cut_cpu_count(void);       /* processors this process may use */
+double cut_clock(void);        /* seconds, monotonic */
+
+/* A pool of threads, lent to a session while it runs. n counts the calling thread: n = 1 starts none. */
+struct cut_pool;
+enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err);
+void cut_pool_free(struct cut_pool *p);
+int cut_pool_size(const struct cut_pool *p);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Sessions
+ */
+struct cut_session;
+
+struct cut_session_opts {
+    int n_ctx;                 /* cells of the KV cache; 0: the model's training context, at most 4096 */
+    int n_batch;               /* most tokens in one pass; 0: 512 */
+    int n_seq;                 /* sequences; 0: 1 */
+    enum cut_type kv_type;     /* CUT_F16 (or CUT_F32: zero value) */
+    enum cut_tier tier;        /* CUT_TIER_AUTO: the best */
+    bool activations_f32;      /* multiply decoded weights by unrounded activations, to measure the rounding */
+    bool keep;                 /* keep every value of a pass and every token's queries: what the workbench uses */
+    bool plain_attention;      /* scores, softmax and mix as separate steps, instead of online softmax */
+    struct cut_pool *pool;     /* borrowed for the session's life; NULL: the calling thread alone */
+};
+
+/* Compile the model's program and allocate cache and buffers. The model must outlive the session. */
+enum cut_status cut_session_new(struct cut_session **out, const struct cut_model *m, const struct cut_session_opts *opts,
+                                struct cut_err *err);
+void cut_session_free(struct cut_session *s);
+const struct cut_model *cut_session_model(const struct cut_session *s);
+const struct cut_session_opts *cut_session_opts(const struct cut_session *s);   /* with the defaults filled in */
+
+/* ---- tokens in */
+
+enum { CUT_FEED_ALL_LOGITS = 1 };   /* logits for every token, not only for the last */
+/* Queue tokens at the end of a sequence. Nothing is computed yet. CUT_EFULL when the cache cannot hold them,
+ * CUT_EUSAGE for an id outside the vocabulary. */
+enum cut_status cut_session_feed(struct cut_session *s, int seq, const int32_t *ids, int n, unsigned flags,
+                                 struct cut_err *err);
+/* Forget the tokens of a sequence from position pos on (pos = 0: all). */
+enum cut_status cut_session_truncate(struct cut_session *s, int seq, int pos, struct cut_err *err);
+/* Make dst (emptied first) a copy of src that shares its cells until either writes. */
+enum cut_status cut_session_fork(struct cut_session *s, int src, int dst, struct cut_err *err);
+/* Everything back to the state of a new session; probes, breakpoints and edits too. */
+void cut_session_reset(struct cut_session *s);
+/* The tokens of a sequence, evaluated and queued. Borrowed until the next call that changes the session. */
+const int32_t *cut_session_tokens(const struct cut_session *s, int seq, int *n);
+
+/* ---- running
+ *
+ * A pass evaluates a batch of T queued tokens, at most n_batch, by running the program's steps in order. */
+
+enum cut_stop { CUT_STOP_DONE,   /* nothing is queued any more */
+                CUT_STOP_STEP,   /* the asked number of steps was made */
+                CUT_STOP_BREAK,  /* a breakpoint; cut_session_where tells which step comes next */
+};
+/* Evaluate all that is queued, or up to the next breakpoint. */
+enum cut_status cut_session_run(struct cut_session *s, enum cut_stop *why, struct cut_err *err);
+/* Make n steps (in keep mode), crossing into the next queued pass where one ends. */
+enum cut_status cut_session_step(struct cut_session *s, int n, enum cut_stop *why, struct cut_err *err);
+/* Undo n steps: the state is then exactly what it was. Crosses into earlier passes; stops at the very start. */
+enum cut_status cut_session_back(struct cut_session *s, int n, struct cut_err *err);
+/* Go to the moment before step `step` of pass `pass` (or after its last step: step = number of steps). */
+enum cut_status cut_session_seek(struct cut_session *s, int pass, int step, struct cut_err *err);
+/* Ask a running session to stop; it returns CUT_ECANCEL between two steps. From any thread, also a signal handler. */
+void cut_session_cancel(struct cut_session *s);
+
+struct cut_where {
+    int pass, n_passes;        /* the pass under way, from 0; passes made or queued so far */
+    int step, n_steps;         /* the step that runs next: 0 before the first, n_steps after the last */
+    int n_tokens;              /* T of this pass */
+    int pos;                   /* position of its first token */
+    int n_queued;              /* tokens waiting after this pass */
+};
+struct cut_where cut_session_where(const struct cut_session *s);
+/* The pass that evaluates (or will evaluate) the token at this position of a sequence, and its row there; -1: none. */
+int cut_session_pass_of(const struct cut_session *s, int seq, int pos, int *row);
+
+/* Logits, n_vocab floats, of output row i of the last pass (i = -1: its last). NULL: that pass has no such row. Borrowed
+ * until the next run. */
+const float *cut_session_logits(const struct cut_session *s, int i);
+
+/* ---- the listing */
+
+struct cut_src { const char *file; int line; const char *function; };
+
+/* One line of the program. Borrowed from the session for its life. */
+struct cut_step {
+    const char *name;          /* "blk.3.scores" */
+    const char *alias;         /* TransformerLens: "blocks.3.attn.hook_attn_scores"; NULL: it has none */
+    const char *op;            /* "matmul", "rms_norm", "softmax", ... */
+    const char *formula;       /* in the notation of the papers, UTF-8 */
+    const char *cite;          /* where the formula comes from: paper and section; NULL: plain arithmetic */
+    int layer;                 /* -1 outside the blocks */
+    int n_in;
+    const char *in[3];         /* names of the values it reads */
+    const char *weight;        /* the tensor of the file it reads; NULL: none */
+    const char *kernel;        /* the kernel that runs it: "mm q8_0 avx512" */
+    struct cut_src built;      /* where the architecture asks for it */
+    struct cut_src source;     /* where the reference kernel computes it */
+};
+int cut_session_n_steps(const struct cut_session *s);
+const struct cut_step *cut_session_step_at(const struct cut_session *s, int i);   /* NULL: out of range */
+int cut_session_find_step(const struct cut_session *s, const char *name);         /* by name or alias; -1: none */
+/* The listing of the fused program that runs freely when nobody watches: names, for display. */
+int cut_session_n_fused(const struct cut_session *s);
+const char *cut_session_fused_at(const struct cut_session *s, int i);
+
+/* The text of a source file of the engine, as it was built ("engine/kernels/ref.c"); NULL: not carried along. Static. */
+const char *cut_source_text(const char *file, size_t *len);
+
+/* ---- values */
+
+/* How a number came about. It travels with the value. */
+enum cut_tag { CUT_REAL,       /* computed by this run */
+               CUT_DERIVED,    /* computed on demand from values of this run */
+};
+
+/* A view of a value: floats, ne[0] fastest. Borrowed until the session runs or changes. */
+struct cut_tensor {
+    const char *name;
+    int n_dims;                /* 1 to 3 */
+    int64_t ne[3];
+    const char *axis[3];       /* what each dimension counts: "dim", "head", "token", "key", "vocab" */
+    float *data;               /* NULL: not computed yet */
+    enum cut_tag tag;
+    bool edited;               /* an edit touched it, or something it came from */
+};
+/* The value step i writes, if this pass has reached it (data is NULL otherwise). Needs keep, or a probe. */
+enum cut_status cut_session_value(struct cut_session *s, int step, struct cut_tensor *out, struct cut_err *err);
+/* Bytes read by, and floating (or integer) operations of, a step of the present pass. */
+void cut_session_cost(const struct cut_session *s, int step, uint64_t *bytes, uint64_t *flops);
+/* Seconds the step took when it last ran alone (stepping or watched); 0: it has not. */
+double cut_session_step_time(const struct cut_session *s, int step);
+
+struct cut_stats {
+    float min, max, mean, rms;
+    int64_t n, n_nan, n_inf;
+    int64_t hist[32];          /* equal bins from min to max */
+};
+void cut_tensor_stats(const float *x, int64_t n, struct cut_stats *out);
+
+/* One value taken apart: out = combine(terms). For a matrix product, the products per block of 32; for scores, per
+ * dimension; for a softmax, exp(s - max) per key; and so on. The terms add up (or multiply, see `how`) to `value`
+ * within `ulps` of what the kernel wrote. */
+struct cut_term { char label[24]; float a, b, term; };
+struct cut_explain {
+    char how[80];              /* the formula with this cell's names: "sum_d q[d] * k[d] / sqrt(64)" */
+    char note[80];             /* what scales or follows the sum, "" where nothing does */
+    float value;               /* what the kernel wrote */
+    float total;               /* recomputed here, in plain C */
+    double ulps;               /* |value - total| in units of the last place of value */
+    int n_terms;
+    struct cut_term *terms;    /* free with cut_explain_done */
+};
+enum cut_status cut_session_explain(struct cut_session *s, int step, const int64_t at[3], struct cut_explain *out,
+                                    struct cut_err *err);
+void cut_explain_done(struct cut_explain *e);
+
+/* Attention of one head as the token at `pos` of a sequence sees the cache: pos + 1 numbers, recomputed from its kept
+ * query and the cached keys (DERIVED). Needs keep. */
+enum cut_attn_stage { CUT_ATTN_RAW,      /* q.k */
+                      CUT_ATTN_SCALED,   /* q.k / sqrt(d) */
+                      CUT_ATTN_SOFTMAX,  /* the pattern */
+                      CUT_ATTN_VALUE,    /* pattern times |v|, summing to 1 */
+};
+enum cut_status cut_session_attention(struct cut_session *s, int seq, int layer, int head, int pos,
+                                      enum cut_attn_stage stage, float *out, struct cut_err *err);
+
+/* ---- probes, breakpoints, edits */
+
+/* Called after a step whose name matches, with the pool idle, on the thread that runs the session. The tensor dies
+ * when the probe returns. An editing probe may change its data. Returning false cancels the run. */
+typedef bool (*cut_probe_fn)(void *user, const struct cut_step *step, struct cut_tensor *value);
+enum { CUT_PROBE_EDIT = 1 };
+/* pattern: a step name or alias, where * stands for any characters: "blk.*.pattern". *id names the probe. */
+enum cut_status cut_session_probe(struct cut_session *s, const char *pattern, cut_probe_fn fn, void *user, unsigned flags,
+                                  int *id, struct cut_err *err);
+void cut_session_unprobe(struct cut_session *s, int id);
+
+/* A breakpoint stops before a step runs; with above > 0, after it ran with max |x| > above. */
+struct cut_break { char pattern[64]; float above; };
+enum cut_status cut_session_break(struct cut_session *s, const struct cut_break *b, struct cut_err *err);
+void cut_session_unbreak(struct cut_session *s, int i);
+int cut_session_breaks(const struct cut_session *s, const struct cut_break **out);
+
+/* An edit changes part of a step's value each time the step runs for a token in [pos0, pos1]. Indices of -1 mean all. */
+enum cut_edit_op { CUT_EDIT_SET, CUT_EDIT_SCALE };
+struct cut_edit {
+    char step[64];             /* a step name, exactly */
+    enum cut_edit_op op;
+    float value;
+    int i0, i1;                /* along ne[0] and ne[1] (for a value of heads: dimension, head) */
+    int seq, pos0, pos1;       /* pos1 = -1: and all that follow */
+};
+/* Add an edit, go back to the first token it touches, and run again up to where we are. */
+enum cut_status cut_session_edit(struct cut_session *s, const struct cut_edit *e, struct cut_err *err);
+/* Drop the last edit, likewise. CUT_EUSAGE when there is none. */
+enum cut_status cut_session_undo(struct cut_session *s, struct cut_err *err);
+int cut_session_edits(const struct cut_session *s, const struct cut_edit **out);
+
+/* ---- counters: exact, and free of the clock */
+
+struct cut_counters {
+    uint64_t tokens;           /* evaluated, replays included */
+    uint64_t passes, steps;
+    uint64_t bytes;            /* of weights and cache read by steps */
+    uint64_t flops;
+    uint64_t allocs;           /* made while running; 0 per token in a free run */
+};
+struct cut_counters cut_session_counters(const struct cut_session *s);
+
+struct cut_memory { uint64_t weights, kv, activations, other; };   /* bytes held; weights are the file's */
+struct cut_memory cut_session_memory(const struct cut_session *s);
+
+struct cut_kv_state { int n_cells, n_used, page; uint64_t cell_bytes; };   /* page: cells in one */
+struct cut_kv_state cut_session_kv(const struct cut_session *s);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Sampling
+ *
+ * The chain, in llama.cpp's order: repeat penalty, top-k, top-p, min-p, temperature, then a draw.
+ */
+struct cut_sampler_opts {
+    float temp;                /* 0: greedy, whatever the rest says */
+    int top_k;                 /* 0: off */
+    float top_p;               /* 1: off (Holtzman et al. 2020) */
+    float min_p;               /* 0: off (Nguyen et al. 2024) */
+    float repeat_penalty;      /* 1: off (Keskar et al. 2019, section 4.1) */
+    int repeat_last;           /* tokens looked back at */
+    uint64_t seed;
+};
+extern const struct cut_sampler_opts cut_sampler_defaults;     /* 0.8, 40, 0.95, 0.05, 1.0, 64, seed 1 */
+enum cut_status cut_sampler_check(const struct cut_sampler_opts *o, struct cut_err *err);
+
+struct cut_candidate { int32_t id; float logit, p; };
+struct cut_sampler;
+enum cut_status cut_sampler_new(struct cut_sampler **out, int n_vocab, const struct cut_sampler_opts *o,
+                                struct cut_err *err);
+void cut_sampler_free(struct cut_sampler *s);
+/* Choose the next token; history (may be NULL) is what the penalty looks at. Allocates nothing. */
+int32_t cut_sampler_next(struct cut_sampler *s, const float *logits, const int32_t *history, int n_history);
+/* What was left for the last draw, most likely first. Borrowed until the next call. */
+const struct cut_candidate *cut_sampler_left(const struct cut_sampler *s, int *n);
+/* The random state, to save and restore. */
+uint64_t cut_sampler_state(const struct cut_sampler *s);
+void cut_sampler_set_state(struct cut_sampler *s, uint64_t state);
+/* The k most likely tokens by softmax over all logits, best first; returns how many. */
+int cut_top(const float *logits, int n_vocab, struct cut_candidate *out, int k);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Jobs over a session
+ */
+
+/* Generate. Each piece of text goes to `emit` as soon as it can: whole UTF-8 characters, and never a part of a stop
+ * string. Returning false from emit ends the run with CUT_ECANCEL. */
+struct cut_generate_opts {
+    int n_predict;             /* most tokens to generate; -1: until the end token or a full context */
+    const char *const *stop;   /* strings that end it; not emitted */
+    int n_stop;
+    bool ignore_end;           /* go on past end tokens */
+};
+struct cut_generate_stats {
+    int n_prompt, n_generated;
+    double prefill_s, decode_s;
+    enum { CUT_END_LENGTH, CUT_END_TOKEN, CUT_END_STRING, CUT_END_CONTEXT } end;
+};
+typedef bool (*cut_emit_fn)(void *user, const char *text, size_t len, int32_t id);
+enum cut_status cut_generate(struct cut_session *s, struct cut_sampler *sm, const int32_t *prompt, int n_prompt,
+                             const struct cut_generate_opts *o, cut_emit_fn emit, void *user,
+                             struct cut_generate_stats *stats, struct cut_err *err);
+
+/* Measure prefill of p tokens from an empty cache, then n single tokens from an empty cache, r times after a warm-up round.
+ * progress (may be NULL) is told the part done, 0 to 1; returning false stops. */
+struct cut_bench_opts { int p, n, r; };
+struct cut_bench_round { double prefill_tps, decode_tps; };
+struct cut_bench_result {
+    double prefill_tps, decode_tps;    /* medians */
+    struct cut_bench_round round[64];  /* r of them */
+};
+typedef bool (*cut_progress_fn)(void *user, double part, const char *what);
+enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
+                          struct cut_bench_result *out, struct cut_err *err);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * JSON text, written to a stream with two-space indentation. Strings are escaped; bytes that are not UTF-8 become U+FFFD;
+ * numbers that are not finite become null.
+ */
+struct cut_json { FILE *f; int depth; bool first, inline_; };
+void cut_json_init(struct cut_json *j, FILE *f);
+void cut_json_open(struct cut_json *j, const char *key, char bracket);   /* key NULL in arrays; bracket '{' or '[' */
+void cut_json_close(struct cut_json *j, char bracket);                   /* '}' or ']' */
+void cut_json_str(struct cut_json *j, const char *key, const char *s, size_t len);
+void cut_json_int(struct cut_json *j, const char *key, int64_t v);
+void cut_json_uint(struct cut_json *j, const char *key, uint64_t v);
+void cut_json_num(struct cut_json *j, const char *key, double v);
+void cut_json_bool(struct cut_json *j, const char *key, bool v);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

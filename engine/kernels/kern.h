@@ -1,0 +1,98 @@
+/* kern.h - one table of function pointers: all the arithmetic the engine does. Internal.
+ *
+ * ref.c fills every entry with plain C, written to be read, which defines the arithmetic. avx2.c, avx512.c and neon.c
+ * overwrite the entries they improve; select.c chooses at run time. A tier must match ref's integer sums exactly and
+ * its floats within the bound tests/kernels states. Within a tier, results never depend on how rows are divided into
+ * ranges, on the number of tokens in a call (where a comment says so), or on which thread makes the call.
+ */
+#ifndef CUT_KERN_H
+#define CUT_KERN_H
+
+#include "engine/base/base.h"
+
+/* Activations rounded to 8 bits, as matrix products read them: blocks of 32 with one scale each.
+ *   d = max|x| / 127, q = round-half-away(x / d) in [-127, 127], s = the sum of the block's q.
+ * A row of n (a multiple of 32) is laid out in three parts: int8 q[n], float d[n/32], int32 s[n/32].
+ * The sum lets weights be used unsigned: sum (w - z) q = sum w q - z s. */
+static inline size_t cut_q8_bytes(int n) { return cut_round_up((size_t)n + (size_t)n / 32 * 8, CUT_ALIGN); }
+static inline int8_t *cut_q8_q(void *row) { return row; }
+static inline float *cut_q8_d(void *row, int n) { return (float *)((char *)row + n); }
+static inline int32_t *cut_q8_s(void *row, int n) { return (int32_t *)((char *)row + n + n / 32 * 4); }
+
+/* A matrix product: y[t][r] = sum_c w[r][c] x[t][c], for all tokens t and the rows the caller asks for. */
+struct cut_mm {
+    const void *w;             /* row 0 of the weights */
+    size_t w_stride;           /* bytes from row to row */
+    int k;                     /* columns */
+    const void *x;             /* token 0: a q8 row (mm_q8), or k floats (mm_f32) */
+    size_t x_stride;           /* bytes from token to token */
+    int t;                     /* tokens */
+    float *y;                  /* y[t * y_stride + r] */
+    size_t y_stride;           /* floats from token to token */
+    void *scratch;             /* CUT_ALIGNed, at least mm_scratch(k) bytes, this thread's own */
+};
+typedef void (*cut_mm_fn)(const struct cut_mm *m, int r0, int r1);    /* rows [r0, r1) */
+
+/* The KV cache of one layer, as one token of one sequence sees it. A page holds CUT_KV_PAGE cells; in it K (and V
+ * likewise) is [n_head_kv][CUT_KV_PAGE][head_dim] of `type`. Cell c of the sequence is cell c % CUT_KV_PAGE of page
+ * table[c / CUT_KV_PAGE]. */
+#ifndef CUT_KV_PAGE
+#define CUT_KV_PAGE 32
+#endif
+struct cut_attn {
+    const uint8_t *k, *v;      /* page 0 */
+    size_t page_bytes;         /* from page to page, of K; the same for V */
+    const int32_t *table;
+    enum cut_type type;        /* CUT_F32 or CUT_F16 */
+    int n_head, n_head_kv, head_dim;
+    int n_vis;                 /* cells [0, n_vis) are visible */
+    float scale;               /* 1 / sqrt(head_dim) */
+};
+
+struct cut_kernels {
+    enum cut_tier tier;
+
+    /* Root mean square norm (Zhang and Sennrich 2019, eq. 4): y = x / sqrt(mean(x^2) + eps) * w. Returns the scale
+     * 1 / sqrt(mean(x^2) + eps). y may be x. */
+    float (*rms_norm)(float *y, const float *x, const float *w, int n, float eps);
+    void (*quantize_q8)(void *row, const float *x, int n);        /* n % 32 == 0; the row layout above */
+    void (*add)(float *y, const float *a, const float *b, int n);
+    /* y = silu(g) * u, silu(x) = x / (1 + exp(-x)) (Shazeer 2020, eq. 5: SwiGLU). y may be g. */
+    void (*silu_mul)(float *y, const float *g, const float *u, int n);
+    /* Rotate adjacent pairs of each head by the position's angles (Su et al. 2021, section 3.2.2). cs holds cos and sin
+     * alternately, rope_dim floats; dimensions from rope_dim to head_dim are copied. y may be x. */
+    void (*rope)(float *y, const float *x, const float *cs, int n_head, int head_dim, int rope_dim);
+    void (*to_f16)(uint16_t *y, const float *x, int n);
+
+    /* Matrix products. mm_q8[type]: quantized weights by q8 activations: integer sums per block of 32 (16 where the
+     * weights have a scale per 16), float sums of the scaled blocks. NULL: the type has no such kernel (floats, or k
+     * no multiple of 32). mm_f32[type]: decoded weights by floats. */
+    cut_mm_fn mm_q8[CUT_TYPE_COUNT], mm_f32[CUT_TYPE_COUNT];
+    size_t (*mm_scratch)(int k);
+    const char *mm_q8_name[CUT_TYPE_COUNT], *mm_f32_name[CUT_TYPE_COUNT];    /* what runs: "avx512 vnni tile" */
+
+    /* Attention of one token. q and z: [n_head][head_dim].
+     * attn: the heads of KV groups [g0, g1), one pass over the pages with online softmax (Milakov and Gimelshein 2018,
+     * algorithm 3; Dao et al. 2022), reading each K and V page once per group. */
+    void (*attn)(const struct cut_attn *a, const float *q, float *z, int g0, int g1, void *scratch);
+    size_t (*attn_scratch)(const struct cut_attn *a);      /* bytes; does not depend on n_vis */
+    /* The same in the textbook's three steps, for one head. */
+    void (*scores)(const struct cut_attn *a, const float *q, int head, float *s);   /* s[n_vis] = q.k * scale */
+    void (*softmax)(float *p, const float *s, int n);                               /* p may be s */
+    void (*mix)(const struct cut_attn *a, const float *p, int head, float *z);      /* z[head_dim] = sum_j p[j] v[j] */
+};
+
+/* Where a reference kernel stands in ref.c, for the source pane: find "rms_norm", get file, line, function. */
+const struct cut_src *cut_kernel_source(const char *function);
+
+/* Fill the table for a tier (AUTO: the best this processor has). The tier must be available. */
+void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier);
+
+/* One fill per file; each overwrites the entries it improves. avx512 starts from avx2's table. */
+void cut_kernels_fill_ref(struct cut_kernels *k);
+void cut_kernels_fill_avx2(struct cut_kernels *k);
+void cut_kernels_fill_avx512(struct cut_kernels *k);
+void cut_kernels_fill_avx512_vnni(struct cut_kernels *k);
+void cut_kernels_fill_neon(struct cut_kernels *k);
+
+#endif

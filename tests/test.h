@@ -1,0 +1,36 @@
+/* test.h - the smallest harness that serves: TEST registers, CHECK reports and goes on, SKIP ends a test.
+ *
+ * Our own and not a library's, because the same tests are cross-compiled and run under qemu, where nothing but libc is
+ * at hand. Run a program of tests with a word to run only the tests whose name contains it. */
+#ifndef CUT_TEST_H
+#define CUT_TEST_H
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cutaway.h"
+
+struct test { const char *name; void (*run)(void); struct test *next; };
+void test_register(struct test *t);
+void test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A path below ../shared (the golden data), or NULL when the file is not there. Static buffer, four deep. */
+const char *test_shared(const char *path);
+/* A path for a scratch file below the build's test folder. Static buffer, four deep. */
+const char *test_tmp(const char *name);
+void *test_read(const char *path, size_t *size);   /* the whole file, malloc'd; NULL when absent */
+
+#define TEST(name)                                                                   \
+    static void test_##name(void);                                                   \
+    static struct test entry_##name = { #name, test_##name, NULL };                  \
+    __attribute__((constructor)) static void reg_##name(void) { test_register(&entry_##name); } \
+    static void test_##name(void)
+
+#define CHECK(cond, ...) do { if (!(cond)) test_fail(__FILE__, __LINE__, "" #cond "  " __VA_ARGS__); } while (0)
+#define REQUIRE(cond, ...) do { if (!(cond)) { test_fail(__FILE__, __LINE__, "" #cond "  " __VA_ARGS__); return; } } while (0)
+#define SKIP(...) do { test_skip(__VA_ARGS__); return; } while (0)
+
+#endif
