@@ -1,0 +1,130 @@
+/* pool.c - threads that wait for work: they spin a little, because the next step is usually microseconds away, and then
+ * park, because a workbench is usually waiting for its user. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "engine/base/pool.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#define relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define relax() __asm__ volatile("yield")
+#else
+#define relax() ((void)0)
+#endif
+
+enum { SPINS = 4000,           /* pauses before a worker parks: some tens of microseconds */
+       SPINS_BEFORE_YIELD = 1000 };   /* at a barrier the others are running; give way only if they are not scheduled */
+
+struct cut_pool {
+    int n;
+    cut_pool_fn fn;
+    void *arg;
+    _Alignas(CUT_ALIGN) atomic_uint job;          /* counts the jobs handed out */
+    _Alignas(CUT_ALIGN) atomic_int arrived;       /* threads at the barrier */
+    _Alignas(CUT_ALIGN) atomic_uint round;        /* counts the barriers passed */
+    atomic_int parked;
+    atomic_bool quit;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct worker { pthread_t id; struct cut_pool *pool; int index; } *worker;
+};
+
+void cut_pool_barrier(struct cut_pool *p) {
+    if (!p || p->n == 1) return;
+    unsigned round = atomic_load_explicit(&p->round, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) == p->n - 1) {
+        atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&p->round, round + 1, memory_order_release);
+        return;
+    }
+    for (int i = 0; atomic_load_explicit(&p->round, memory_order_acquire) == round; i++) {
+        if (i < SPINS_BEFORE_YIELD) relax();
+        else sched_yield();
+    }
+}
+
+static bool wait_for_job(struct cut_pool *p, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&p->job, memory_order_acquire) != seen) return true;
+        relax();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->parked, 1);
+    while (atomic_load(&p->job) == seen && !atomic_load(&p->quit)) pthread_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->parked, 1);
+    pthread_mutex_unlock(&p->lock);
+    return !atomic_load(&p->quit);
+}
+
+static void *work(void *arg) {
+    struct worker *w = arg;
+    struct cut_pool *p = w->pool;
+    for (unsigned seen = 0; wait_for_job(p, seen) && !atomic_load(&p->quit); seen++) {
+        p->fn(p->arg, w->index, p->n);
+        cut_pool_barrier(p);
+    }
+    return NULL;
+}
+
+static void wake_parked(struct cut_pool *p) {
+    /* The job number is already raised; a worker that parks after this sees it under the lock. */
+    if (atomic_load(&p->parked) || atomic_load(&p->quit)) {
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+void cut_pool_run(struct cut_pool *p, cut_pool_fn fn, void *arg) {
+    if (!p || p->n == 1) {
+        fn(arg, 0, 1);
+        return;
+    }
+    p->fn = fn;
+    p->arg = arg;
+    atomic_fetch_add(&p->job, 1);
+    wake_parked(p);
+    fn(arg, 0, p->n);
+    cut_pool_barrier(p);
+}
+
+enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err) {
+    if (n < 1 || n > 512) return cut_fail(err, CUT_EUSAGE, "threads: %d is not in 1 to 512", n);
+    struct cut_pool *p = cut_alloc_aligned(sizeof *p, "thread pool", err);
+    if (!p) return CUT_ENOMEM;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    p->n = n;
+    p->worker = cut_calloc((size_t)n, sizeof *p->worker, "thread pool", err);
+    for (int i = 1; p->worker && i < n; i++) {
+        p->worker[i] = (struct worker){ .pool = p, .index = i };
+        int e = pthread_create(&p->worker[i].id, NULL, work, &p->worker[i]);
+        if (e) {
+            p->n = i;          /* stop those that run */
+            cut_pool_free(p);
+            return cut_fail(err, CUT_ESYSTEM, "thread %d of %d could not be started: %s", i + 1, n, strerror(e));
+        }
+    }
+    if (!p->worker) {
+        p->n = 1;
+        cut_pool_free(p);
+        return CUT_ENOMEM;
+    }
+    *out = p;
+    return CUT_OK;
+}
+
+void cut_pool_free(struct cut_pool *p) {
+    if (!p) return;
+    atomic_store(&p->quit, true);
+    wake_parked(p);
+    for (int i = 1; i < p->n; i++) pthread_join(p->worker[i].id, NULL);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->wake);
+    free(p->worker);
+    cut_free_aligned(p);
+}
+
+int cut_pool_size(const struct cut_pool *p) { return p ? p->n : 1; }

@@ -1,0 +1,44 @@
+/* model.h - a model in memory: the file, its vocabulary, the hyper-parameters and the weights by role. Internal. */
+#ifndef CUT_MODEL_H
+#define CUT_MODEL_H
+
+#include "engine/graph/graph.h"
+
+struct cut_layer {
+    const struct cut_tensor_info *attn_norm, *attn_q, *attn_k, *attn_v, *attn_output;
+    const struct cut_tensor_info *ffn_norm, *ffn_gate, *ffn_up, *ffn_down;
+};
+
+/* An architecture family: reads what is its own, and builds its graph. */
+struct cut_arch {
+    const char *name;
+    enum cut_status (*load)(struct cut_model *m, struct cut_err *err);
+    void (*build)(struct cut_graph *g, const struct cut_model *m);
+};
+extern const struct cut_arch cut_arch_llama;
+
+struct cut_model {
+    struct cut_gguf *gguf;
+    struct cut_vocab *vocab;
+    struct cut_config config;
+    const struct cut_arch *arch;
+    struct cut_arena arena;
+    const struct cut_tensor_info *token_embd, *output_norm, *output;
+    struct cut_layer *layer;
+    float *rope_factors;       /* rope_dim / 2 divisors of the frequencies; NULL: none */
+    uint64_t n_claimed;        /* tensors of the file that have found their role */
+};
+
+/* ---- for the architectures: reading metadata "ARCH.key", and weights with the shape they must have */
+
+/* A whole number in [lo, hi]. When the key is absent: *out = def, or an error if def < lo. */
+enum cut_status cut_model_int(const struct cut_model *m, int *out, const char *key, int def, int lo, int hi, struct cut_err *err);
+/* A number in [lo, hi]; when absent, def (an error if def is not a number). */
+enum cut_status cut_model_float(const struct cut_model *m, float *out, const char *key, double def, double lo, double hi,
+                                struct cut_err *err);
+/* The tensor "NAME", or "blk.il.NAME" for il >= 0, with ne0 columns and ne1 rows (0: a vector of ne0). Its format must run;
+ * vectors must be F32. optional: absent gives NULL. */
+enum cut_status cut_model_weight(struct cut_model *m, const struct cut_tensor_info **out, int il, const char *name, int64_t ne0,
+                                 int64_t ne1, bool optional, struct cut_err *err);
+
+#endif
