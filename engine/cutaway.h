@@ -330,8 +330,10 @@ enum cut_status cut_session_step(struct cut_session *s, int n, enum cut_stop *wh
 enum cut_status cut_session_back(struct cut_session *s, int n, struct cut_err *err);
 /* Go to the moment before step `step` of pass `pass` (or after its last step: step = number of steps). */
 enum cut_status cut_session_seek(struct cut_session *s, int pass, int step, struct cut_err *err);
-/* Ask a running session to stop; it returns CUT_ECANCEL between two steps. From any thread, also a signal handler. */
+/* Ask a running session to stop; it returns CUT_ECANCEL between two steps. From any thread, also a signal handler. A request
+ * stays until it has cancelled one call; cut_session_uncancel takes it back. A cancelled free pass is queued again whole. */
 void cut_session_cancel(struct cut_session *s);
+void cut_session_uncancel(struct cut_session *s);
 
 struct cut_where {
     int pass, n_passes;        /* the pass under way, from 0; passes made or queued so far */
@@ -343,6 +345,13 @@ struct cut_where {
 struct cut_where cut_session_where(const struct cut_session *s);
 /* The pass that evaluates (or will evaluate) the token at this position of a sequence, and its row there; -1: none. */
 int cut_session_pass_of(const struct cut_session *s, int seq, int pos, int *row);
+
+/* The sampler that the program's last step, "sample", uses; borrowed; NULL: the most likely token. Its random state is part of
+ * what back and seek restore. */
+struct cut_sampler;
+void cut_session_sampler(struct cut_session *s, struct cut_sampler *sampler);
+/* The token that step chose for output row i (-1: the last); -1: not reached, or a free run without a sampler. */
+int32_t cut_session_sampled(const struct cut_session *s, int i);
 
 /* Logits, n_vocab floats, of output row i of the last pass (i = -1: its last). NULL: that pass has no such row. Borrowed
  * until the next run. */
@@ -408,19 +417,20 @@ struct cut_stats {
 };
 void cut_tensor_stats(const float *x, int64_t n, struct cut_stats *out);
 
-/* One value taken apart: out = combine(terms). For a matrix product, the products per block of 32; for scores, per
- * dimension; for a softmax, exp(s - max) per key; and so on. The terms add up (or multiply, see `how`) to `value`
- * within `ulps` of what the kernel wrote. */
+/* One value taken apart, recomputed in plain C from the values the step read: a sum of terms a * b (the columns of a matrix product,
+ * the dimensions of q.k, the keys of an attention mix), or a product of factors a (a norm: x, scale, w). */
 struct cut_term { char label[24]; float a, b, term; };
 struct cut_explain {
-    char how[80];              /* the formula with this cell's names: "sum_d q[d] * k[d] / sqrt(64)" */
-    char note[80];             /* what scales or follows the sum, "" where nothing does */
+    char how[96];              /* the formula with this cell's names: "Σ q[3][d] K[5][d] / √64" */
+    char note[96];             /* what scales or follows the sum: "/ √64 = 8"; "" where nothing does */
+    bool product;              /* the terms are factors */
     float value;               /* what the kernel wrote */
-    float total;               /* recomputed here, in plain C */
+    float total;               /* what the terms come to, after the note */
     double ulps;               /* |value - total| in units of the last place of value */
     int n_terms;
-    struct cut_term *terms;    /* free with cut_explain_done */
+    struct cut_term *terms;    /* in order of index; free with cut_explain_done */
 };
+/* at: the cell, { i0, i1, row }. CUT_EUSAGE: no such cell, or not computed yet. */
 enum cut_status cut_session_explain(struct cut_session *s, int step, const int64_t at[3], struct cut_explain *out,
                                     struct cut_err *err);
 void cut_explain_done(struct cut_explain *e);
@@ -434,6 +444,10 @@ enum cut_attn_stage { CUT_ATTN_RAW,      /* q.k */
 };
 enum cut_status cut_session_attention(struct cut_session *s, int seq, int layer, int head, int pos,
                                       enum cut_attn_stage stage, float *out, struct cut_err *err);
+
+/* True while scores and pattern are what the pass computes with: asked for by plain_attention, or because an edit or an
+ * editing probe touches them. Otherwise attention runs with online softmax, and scores and pattern are DERIVED for viewing. */
+bool cut_session_is_plain(const struct cut_session *s);
 
 /* ---- probes, breakpoints, edits */
 
