@@ -110,8 +110,8 @@ struct cut_kv {
     const char *key;
     enum cut_kv_type type, elem;
     uint64_t count;
-    const uint8_t *data;       /* the elements as they stand in the file, unaligned */
-    uint64_t bytes;            /* of the elements in the file */
+    const uint8_t *data;       /* the elements as they stand in the file, unaligned (version 1: as version 3 has them) */
+    uint64_t bytes;            /* of the elements in data */
     const uint64_t *index;     /* strings and nested arrays: offset in data of each element; else NULL */
 };
 
@@ -165,7 +165,7 @@ bool cut_kv_bool(const struct cut_kv *kv, uint64_t i, bool *out);
 bool cut_kv_str(const struct cut_kv *kv, uint64_t i, const char **out, size_t *len);
 const char *cut_kv_type_name(enum cut_kv_type type);      /* "u32", "string", ... */
 
-/* Writing. Add metadata and tensors in file order, then write: to PATH.tmp first, renamed when whole, so that
+/* Writing. Add metadata and tensors in file order, then write: to PATH.tmp.PID first, renamed when whole, so that
  * what stood at path stays until then. Tensor data is not copied: it must live until the write, or be produced by
  * a callback that fills dst with the tensor's rows [row0, row0 + rows). */
 struct cut_gguf_writer;
@@ -225,6 +225,10 @@ int cut_utf8_decode(const char *s, size_t len, uint32_t *cp);
 int cut_utf8_encode(uint32_t cp, char out[4]);
 /* How many bytes at the end of s are a code point still incomplete (0 to 3): hold them back when streaming. */
 size_t cut_utf8_tail(const char *s, size_t len);
+/* A text made safe to print on one line: control characters, invisible ones and bytes that are not UTF-8 stand as \n,
+ * \t, \\, \xNN or \u{NNNN}. Writes at most cap (4 or more) bytes, terminated; what does not fit is cut and ends in
+ * "...". Returns the length written. */
+size_t cut_utf8_escape(char *out, size_t cap, const char *s, size_t len);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Models
@@ -566,7 +570,7 @@ enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o,
 
 /* ---------------------------------------------------------------------------------------------------------------
  * JSON text, written to a stream with two-space indentation. Strings are escaped; bytes that are not UTF-8 become U+FFFD;
- * numbers that are not finite become null.
+ * numbers that are not finite become null. While inline_ is set, everything stays on one line (short arrays).
  */
 struct cut_json { FILE *f; int depth; bool first, inline_; };
 void cut_json_init(struct cut_json *j, FILE *f);

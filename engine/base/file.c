@@ -33,7 +33,7 @@ enum cut_status cut_file_open(struct cut_file *out, const char *path, bool no_mm
     struct cut_file f = { 0 };
     struct stat st;
     enum cut_status status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* a pipe nobody writes to must not hold us here */
     if (fd < 0) return cut_fail(err, CUT_EFILE, "%s: %s", path, strerror(errno));
     if (fstat(fd, &st))
         status = cut_fail(err, CUT_EFILE, "%s: %s", path, strerror(errno));
