@@ -508,7 +508,7 @@ struct cut_kv_state cut_session_kv(const struct cut_session *s);
  * The chain, in llama.cpp's order: repeat penalty, top-k, top-p, min-p, temperature, then a draw.
  */
 struct cut_sampler_opts {
-    float temp;                /* 0: greedy, whatever the rest says */
+    float temp;                /* 0: greedy, the largest logit after the repeat penalty */
     int top_k;                 /* 0: off */
     float top_p;               /* 1: off (Holtzman et al. 2020) */
     float min_p;               /* 0: off (Nguyen et al. 2024) */
@@ -519,7 +519,7 @@ struct cut_sampler_opts {
 extern const struct cut_sampler_opts cut_sampler_defaults;     /* 0.8, 40, 0.95, 0.05, 1.0, 64, seed 1 */
 enum cut_status cut_sampler_check(const struct cut_sampler_opts *o, struct cut_err *err);
 
-struct cut_candidate { int32_t id; float logit, p; };
+struct cut_candidate { int32_t id; float logit, p; };      /* the logit before temperature, p after it */
 struct cut_sampler;
 enum cut_status cut_sampler_new(struct cut_sampler **out, int n_vocab, const struct cut_sampler_opts *o,
                                 struct cut_err *err);
@@ -539,7 +539,9 @@ int cut_top(const float *logits, int n_vocab, struct cut_candidate *out, int k);
  */
 
 /* Generate. Each piece of text goes to `emit` as soon as it can: whole UTF-8 characters, and never a part of a stop
- * string. Returning false from emit ends the run with CUT_ECANCEL. */
+ * string. emit is called once for each token, with the text that became certain (len may be 0), and at the end once more
+ * with id -1 where text was still held back. Returning false from emit ends the run with CUT_ECANCEL. *stats is filled
+ * also when generation fails or is cancelled on the way; only refused arguments leave it untouched. */
 struct cut_generate_opts {
     int n_predict;             /* most tokens to generate; -1: until the end token or a full context */
     const char *const *stop;   /* strings that end it; not emitted */
