@@ -13,7 +13,13 @@ void cut_stream_init(struct cut_stream *st, const char *const *stop, int n_stop)
 void cut_stream_done(struct cut_stream *st) { free(st->buf); }
 
 enum cut_status cut_stream_room(struct cut_stream *st, size_t n, struct cut_err *err) {
-    return cut_grow(&st->buf, &st->cap, st->len + n, 1, "text to show", err);
+    size_t need = st->len + n;
+    if (need <= st->cap) return CUT_OK;
+    char *p = realloc(st->buf, 2 * need);
+    if (!p) return cut_fail(err, CUT_ENOMEM, "out of memory: text to show, %zu bytes", 2 * need);
+    st->buf = p;
+    st->cap = 2 * need;
+    return CUT_OK;
 }
 
 /* Where the first stop string begins; len: there is none. */
