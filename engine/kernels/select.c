@@ -1,0 +1,59 @@
+/* select.c - which tiers of kernels this processor can run, and filling the table for one of them.
+ *
+ * This file is compiled for the oldest processor we support: it runs before anyone knows which one it is. A vector
+ * instruction needs two permissions: the processor must know it (CPUID), and the operating system must save the wide
+ * registers when it switches tasks, which it says in XCR0 (Intel SDM volume 1, sections 13.3 and 14.3).
+ */
+#include <strings.h>
+
+#include "engine/kernels/kern.h"
+
+static const char *const names[CUT_TIER_COUNT] = {
+    [CUT_TIER_AUTO] = "auto", [CUT_TIER_REF] = "ref", [CUT_TIER_AVX2] = "avx2",
+    [CUT_TIER_AVX512] = "avx512", [CUT_TIER_NEON] = "neon",
+};
+
+const char *cut_tier_name(enum cut_tier t) { return names[t]; }
+
+/* What a tier asks of the machine, for the message that refuses it. */
+static const char *needs(enum cut_tier t) {
+    switch (t) {
+    case CUT_TIER_AVX2:   return "an x86-64 processor with AVX2, FMA and F16C";
+    case CUT_TIER_AVX512: return "an x86-64 processor with AVX-512 F, BW, DQ and VL";
+    case CUT_TIER_NEON:   return "a 64-bit ARM processor";
+    default:              return "nothing";
+    }
+}
+
+bool cut_tier_available(enum cut_tier t) {
+    switch (t) {
+    case CUT_TIER_AUTO:
+    case CUT_TIER_REF:    return true;
+    default:              return false;
+    }
+}
+
+enum cut_tier cut_tier_best(void) {
+    static const enum cut_tier order[] = { CUT_TIER_AVX512, CUT_TIER_AVX2, CUT_TIER_NEON };
+    for (size_t i = 0; i < CUT_LEN(order); i++)
+        if (cut_tier_available(order[i])) return order[i];
+    return CUT_TIER_REF;
+}
+
+enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_err *err) {
+    for (int t = 0; t < CUT_TIER_COUNT; t++) {
+        if (strcasecmp(name, names[t])) continue;
+        if (!cut_tier_available((enum cut_tier)t))
+            return cut_fail(err, CUT_EUSAGE, "kernels \"%s\": not on this machine; they need %s", names[t],
+                            needs((enum cut_tier)t));
+        *out = (enum cut_tier)t;
+        return CUT_OK;
+    }
+    return cut_fail(err, CUT_EUSAGE, "kernels \"%.40s\": not one of auto, ref, avx2, avx512, neon", name);
+}
+
+void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier) {
+    if (tier == CUT_TIER_AUTO) tier = cut_tier_best();
+    cut_kernels_fill_ref(k);
+    k->tier = tier;
+}
