@@ -34,25 +34,27 @@ void test_skip(const char *fmt, ...) {
     skipped_here = 1;
 }
 
-static char *path_buffer(void) {
-    static char buf[4][512];
-    static int i;
-    return buf[i++ & 3];
+/* Paths live until the program ends: a test may hold as many as it likes. */
+static const char *keep_path(const char *root, const char *name) {
+    static struct path { struct path *next; char text[]; } *paths;
+    struct path *p = malloc(sizeof *p + strlen(root) + strlen(name) + 2);
+    if (!p) abort();
+    sprintf(p->text, "%s/%s", root, name);
+    p->next = paths;
+    paths = p;
+    return p->text;
 }
 
 const char *test_shared(const char *path) {
-    const char *root = getenv("CUT_SHARED");
-    char *p = path_buffer();
-    snprintf(p, 512, "%s/%s", root ? root : "../shared", path);
-    return access(p, R_OK) ? NULL : p;
+    const char *root = getenv("CUT_SHARED"), *full = keep_path(root ? root : "../shared", path);
+    return access(full, R_OK) ? NULL : full;
 }
 
 const char *test_tmp(const char *name) {
     const char *root = getenv("CUT_TEST_TMP");
-    char *p = path_buffer();
-    mkdir(root ? root : "build/tmp", 0777);
-    snprintf(p, 512, "%s/%s", root ? root : "build/tmp", name);
-    return p;
+    if (!root) root = "build/tmp";
+    mkdir(root, 0777);
+    return keep_path(root, name);
 }
 
 void *test_read(const char *path, size_t *size) {

@@ -17,9 +17,9 @@ struct test { const char *name; void (*run)(void); struct test *next; };
 void test_register(struct test *t);
 void test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* A path below ../shared (the golden data), or NULL when the file is not there. Static buffer, four deep. */
+/* A path below ../shared (the golden data), or NULL when the file is not there. Never written to. */
 const char *test_shared(const char *path);
-/* A path for a scratch file below the build's test folder. Static buffer, four deep. */
+/* A path for a scratch file below the build's test folder. */
 const char *test_tmp(const char *name);
 void *test_read(const char *path, size_t *size);   /* the whole file, malloc'd; NULL when absent */
 

@@ -3,7 +3,8 @@
 
 static const struct { const char *name, *function; } ops[CUT_OP_COUNT] = {
     [CUT_OP_EMBED] = { "get_rows", "decode" },      [CUT_OP_RMS_NORM] = { "rms_norm", "rms_norm" },
-    [CUT_OP_QUANTIZE] = { "quantize", "quantize_q8" }, [CUT_OP_MATMUL] = { "matmul", "mm_f32" },
+    [CUT_OP_QUANTIZE] = { "quantize", "quantize_q8" }, [CUT_OP_ROUND] = { "round", "round_bf16" },
+    [CUT_OP_MATMUL] = { "matmul", "mm_f32" },
     [CUT_OP_ROPE] = { "rope", "rope" },             [CUT_OP_KV_STORE] = { "store", "to_f16" },
     [CUT_OP_SCORES] = { "scores", "scores" },       [CUT_OP_SOFTMAX] = { "softmax", "softmax" },
     [CUT_OP_MIX] = { "attention", "attn" },         [CUT_OP_ADD] = { "add", "add" },
@@ -138,15 +139,15 @@ int cut_graph_sample(struct cut_graph *g, struct cut_src at, struct cut_label l,
     return add_node(g, at, l, n);
 }
 
-int cut_graph_quantize(struct cut_graph *g, int x) {
+int cut_graph_round(struct cut_graph *g, enum cut_op op, int x) {
     const struct cut_node *in = &g->node[x];
-    struct cut_label l = { -1, cut_arena_printf(g->arena, "%s.q8", in->name), NULL,
-                           "d = max|x| / 127,  q = round(x / d)   per block of 32" };
+    bool q8 = op == CUT_OP_QUANTIZE;
+    struct cut_label l = { -1, cut_arena_printf(g->arena, "%s.%s", in->name, q8 ? "q8" : "bf16"), NULL,
+                           q8 ? "d = max|x| / 127,  q = round(x / d)   per block of 32" : "x to the nearest bfloat16" };
     if (!l.name) g->failed = true;
-    int il = in->layer;
-    int q = add_node(g, in->built, l, like(g, CUT_OP_QUANTIZE, x));
-    if (!g->failed) g->node[q].layer = il;
-    return q;
+    int il = in->layer, y = add_node(g, in->built, l, like(g, op, x));
+    if (!g->failed) g->node[y].layer = il;
+    return y;
 }
 
 void cut_graph_outputs_only(struct cut_graph *g, int x) {

@@ -13,6 +13,7 @@ enum cut_op {
     CUT_OP_EMBED,      /* y[t] = row id[t] of the weight */
     CUT_OP_RMS_NORM,   /* per token; from T rows to O rows where its shape says so */
     CUT_OP_QUANTIZE,   /* to 8-bit blocks, before a product with quantized weights; added by the compiler */
+    CUT_OP_ROUND,      /* to bfloat16, before a product with bf16 weights; likewise */
     CUT_OP_MATMUL,
     CUT_OP_ROPE,
     CUT_OP_KV_STORE,   /* in[0] = k, in[1] = v, into the cells of this pass's tokens */
@@ -87,7 +88,7 @@ int cut_graph_sample(struct cut_graph *g, struct cut_src at, struct cut_label l,
 void cut_graph_outputs_only(struct cut_graph *g, int x);
 /* Another name for a value. */
 void cut_graph_alias(struct cut_graph *g, int x, int il, const char *name, const char *alias);
-/* Append a node that reads `in` and looks like it (for the compiler's quantize steps). */
-int cut_graph_quantize(struct cut_graph *g, int x);
+/* For the compiler: x as products read it, rounded by op (CUT_OP_QUANTIZE or CUT_OP_ROUND). */
+int cut_graph_round(struct cut_graph *g, enum cut_op op, int x);
 
 #endif

@@ -30,11 +30,9 @@ struct cut_program {
     int cap_T, cap_P, cap_O;
 };
 
-/* Put a quantize step in front of every product that wants 8-bit activations. Returns a new graph in *out. */
+/* Put a step in front of every product that wants its activations rounded: to 8-bit blocks, or to bfloat16. A new graph in *out. */
 enum cut_status cut_graph_lower(struct cut_graph *out, const struct cut_graph *g, const struct cut_kernels *k, bool activations_f32,
                                 struct cut_arena *arena, struct cut_err *err);
-/* Does this product run on 8-bit activations? */
-bool cut_uses_q8(const struct cut_tensor_info *w, const struct cut_kernels *k, bool activations_f32);
 
 /* keep: one step per node; otherwise fused. The graph is borrowed. */
 enum cut_status cut_program_init(struct cut_program *p, const struct cut_graph *g, bool keep, struct cut_err *err);

@@ -63,6 +63,7 @@ struct cut_kernels {
      * alternately, rope_dim floats; dimensions from rope_dim to head_dim are copied. y may be x. */
     void (*rope)(float *y, const float *x, const float *cs, int n_head, int head_dim, int rope_dim);
     void (*to_f16)(uint16_t *y, const float *x, int n);
+    void (*round_bf16)(float *y, const float *x, int n);          /* to the nearest bfloat16, still as floats; y may be x */
 
     /* Matrix products. mm_q8[type]: quantized weights by q8 activations: integer sums per block of 32 (16 where the
      * weights have a scale per 16), float sums of the scaled blocks. NULL: the type has no such kernel (floats, or k

@@ -106,11 +106,26 @@ static void to_f16(uint16_t *y, const float *x, int n) {
     for (int i = 0; i < n; i++) y[i] = cut_f32_to_f16(x[i]);
 }
 
+/* Round to bfloat16, ties to even: the upper half of a float, so the sign, the exponent and 7 bits of mantissa. Products with
+ * bf16 weights read activations rounded like this, because the processors that multiply bf16 do. */
+CUT_SOURCE(round_bf16)
+static void round_bf16(float *y, const float *x, int n) {
+    for (int i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, &x[i], sizeof u);
+        uint32_t up = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000;
+        u = (u & 0x7fffffff) > 0x7f800000 ? u : up;        /* a NaN stays one */
+        memcpy(&y[i], &u, sizeof u);
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------------------------
  * Matrix products: y[t][r] = sum_c w[r][c] x[t][c]
  */
 
-/* With decoded weights: the row becomes floats once (m->scratch holds them), then meets every token. */
+/* With decoded weights: the row becomes floats once (m->scratch holds them), then meets every token. The sum is kept in
+ * double and rounded once: where activations are rounded to 16 bits, a last bit here can tip the next rounding, and from
+ * there on two implementations drift apart; the better the sum, the later that happens. */
 CUT_SOURCE(mm_f32)
 static void mm_f32(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     float *w = m->scratch;
@@ -118,9 +133,9 @@ static void mm_f32(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
         cut_decode(type, (const char *)m->w + (size_t)r * m->w_stride, w, (size_t)m->k);
         for (int t = 0; t < m->t; t++) {
             const float *x = (const float *)((const char *)m->x + (size_t)t * m->x_stride);
-            float sum = 0;
-            for (int c = 0; c < m->k; c++) sum += w[c] * x[c];
-            m->y[(size_t)t * m->y_stride + (size_t)r] = sum;
+            double sum = 0;
+            for (int c = 0; c < m->k; c++) sum += (double)w[c] * x[c];
+            m->y[(size_t)t * m->y_stride + (size_t)r] = (float)sum;
         }
     }
 }
@@ -304,6 +319,7 @@ void cut_kernels_fill_ref(struct cut_kernels *k) {
     *k = (struct cut_kernels){
         .tier = CUT_TIER_REF,
         .rms_norm = rms_norm, .quantize_q8 = quantize_q8, .add = add, .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
+        .round_bf16 = round_bf16,
         .mm_q8 = { [CUT_Q4_0] = mm_q8_q4_0, [CUT_Q8_0] = mm_q8_q8_0, [CUT_Q6_K] = mm_q8_q6_K },
         .mm_f32 = { [CUT_F32] = mm_f32_f32, [CUT_F16] = mm_f32_f16, [CUT_BF16] = mm_f32_bf16,
                     [CUT_Q4_0] = mm_f32_q4_0, [CUT_Q8_0] = mm_f32_q8_0, [CUT_Q6_K] = mm_f32_q6_K },
@@ -319,7 +335,7 @@ void cut_kernels_fill_ref(struct cut_kernels *k) {
 const struct cut_src *cut_kernel_source(const char *function) {
 #define AT(function) { __FILE__, line_of_##function, #function }
     static const struct cut_src table[] = {
-        AT(rms_norm), AT(quantize_q8), AT(add), AT(silu_mul), AT(rope), AT(to_f16), AT(mm_f32), AT(mm_q8),
+        AT(rms_norm), AT(quantize_q8), AT(add), AT(silu_mul), AT(rope), AT(to_f16), AT(round_bf16), AT(mm_f32), AT(mm_q8),
         AT(dot_q4_0), AT(dot_q8_0), AT(dot_q6_K), AT(kv_at), AT(scores), AT(softmax), AT(mix), AT(attn),
     };
 #undef AT

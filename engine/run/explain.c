@@ -90,6 +90,14 @@ static enum cut_status product_of_quantize(struct cell *c) {
     return st ? st : push(c->e, (float)q, 0, q, "q");
 }
 
+static enum cut_status sum_of_round(struct cell *c) {
+    const float *x = input(c, 0, NULL);
+    if (!x) return CUT_ENOMEM;
+    snprintf(c->e->how, sizeof c->e->how, "x[%d] to the nearest bfloat16: 8 significant bits", (int)c->flat);
+    c->e->total = cut_bf16_to_f32(cut_f32_to_bf16(x[c->flat]));
+    return push(c->e, x[c->flat], 1, x[c->flat], "x[%d]", (int)c->flat);
+}
+
 static enum cut_status sum_of_matmul(struct cell *c) {
     int k;
     const float *x = input(c, 0, &k);
@@ -254,6 +262,7 @@ enum cut_status cut_session_explain(struct cut_session *s, int step, const int64
     struct cell c = { s, n, (int)at[0], (int)at[1], (int)at[2], cut_row_token(s, n, (int)at[2]), flat, &e, err };
     static enum cut_status (*const how[CUT_OP_COUNT])(struct cell *) = {
         [CUT_OP_EMBED] = sum_of_embedding, [CUT_OP_RMS_NORM] = product_of_norm, [CUT_OP_QUANTIZE] = product_of_quantize,
+        [CUT_OP_ROUND] = sum_of_round,
         [CUT_OP_MATMUL] = sum_of_matmul, [CUT_OP_ROPE] = sum_of_rope, [CUT_OP_KV_STORE] = sum_of_store, [CUT_OP_SCORES] = sum_of_scores,
         [CUT_OP_SOFTMAX] = share_of_softmax, [CUT_OP_MIX] = sum_of_mix, [CUT_OP_ADD] = sum_of_add, [CUT_OP_SILU_MUL] = product_of_silu,
         [CUT_OP_SAMPLE] = choice_of_sample,

@@ -59,7 +59,7 @@ enum cut_status cut_kv_append(struct cut_kv_cache *kv, int seq, struct cut_err *
     if (s->n % CUT_KV_PAGE == 0) {
         if ((st = take_page(kv, entry, err))) return st;
     } else if (kv->refs[*entry] > 1) {           /* copy on write */
-        int32_t copy;
+        int32_t copy = -1;
         if ((st = take_page(kv, &copy, err))) return st;
         for (int il = 0; il < kv->n_layer; il++)
             for (int v = 0; v < 2; v++) memcpy(page_at(kv, il, v, copy), page_at(kv, il, v, *entry), kv->page_bytes);

@@ -38,6 +38,8 @@ static void rms_norm(const struct job *j, int i, int r) {
 
 static void quantize(const struct job *j, int i, int r) { j->s->kern.quantize_q8(row(j, i, r), row(j, node(j, i)->in[0], r), width(j, i)); }
 
+static void round_bf16(const struct job *j, int i, int r) { j->s->kern.round_bf16(row(j, i, r), row(j, node(j, i)->in[0], r), width(j, i)); }
+
 static void matmul(const struct job *j, int i, int r0, int r1) {
     const struct cut_node *n = node(j, i);
     bool q8 = node(j, n->in[0])->op == CUT_OP_QUANTIZE;
@@ -185,6 +187,7 @@ static void run_step(const struct job *j) {
     case CUT_OP_MATMUL:   matmuls(j, i, 1); break;
     case CUT_OP_RMS_NORM: EACH_OF(rows(j, i)) rms_norm(j, i, item); break;
     case CUT_OP_QUANTIZE: EACH_OF(rows(j, i)) quantize(j, i, item); break;
+    case CUT_OP_ROUND:    EACH_OF(rows(j, i)) round_bf16(j, i, item); break;
     case CUT_OP_ROPE:     EACH_OF(rows(j, i)) rope(j, i, item); break;
     case CUT_OP_KV_STORE: EACH_OF(rows(j, i)) kv_store(j, i, item); break;
     case CUT_OP_ADD:      EACH_OF(rows(j, i)) add(j, i, item, 0, width(j, i)); break;

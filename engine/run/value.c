@@ -163,7 +163,7 @@ void cut_session_cost(const struct cut_session *s, int step, uint64_t *bytes, ui
         if (n->op == CUT_OP_RMS_NORM || n->op == CUT_OP_SILU_MUL) f += 4 * rows * width;
         if (n->op == CUT_OP_ADD) f += rows * width;
         if (n->op == CUT_OP_ROPE) f += 3 * rows * width;
-        if (n->op == CUT_OP_QUANTIZE) f += 2 * rows * width;
+        if (n->op == CUT_OP_QUANTIZE || n->op == CUT_OP_ROUND) f += 2 * rows * width;
         if (n->op == CUT_OP_SOFTMAX) f += 3 * cells * (uint64_t)s->model->config.n_head;
     }
     if (bytes) *bytes = b;

@@ -191,7 +191,7 @@ static enum cut_status check_edit(const struct cut_session *s, const struct cut_
     int i = memchr(e->step, 0, sizeof e->step) ? find_node(s, e->step) : -1;
     if (i < 0) return cut_fail(err, CUT_EUSAGE, "\"%.60s\": no step of this program has that name", e->step);
     const struct cut_node *n = &s->graph.node[i];
-    if (n->op == CUT_OP_QUANTIZE || n->op == CUT_OP_KV_STORE || n->op == CUT_OP_SAMPLE)
+    if (n->op == CUT_OP_QUANTIZE || n->op == CUT_OP_ROUND || n->op == CUT_OP_KV_STORE || n->op == CUT_OP_SAMPLE)
         return cut_fail(err, CUT_EUSAGE, "%s cannot be edited itself; edit the value it reads, %s", n->name, s->graph.node[n->in[0]].name);
     int64_t ne0 = cut_dim_at(n->ne[0], 1, s->opts.n_ctx, 1);
     if (e->i0 < -1 || e->i0 >= ne0) return cut_fail(err, CUT_EUSAGE, "%s: index %d is not in 0 to %lld", n->name, e->i0, (long long)ne0 - 1);
