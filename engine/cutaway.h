@@ -572,7 +572,8 @@ enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o,
 
 /* ---------------------------------------------------------------------------------------------------------------
  * JSON text, written to a stream with two-space indentation. Strings are escaped; bytes that are not UTF-8 become U+FFFD;
- * numbers that are not finite become null. While inline_ is set, everything stays on one line (short arrays).
+ * numbers that are not finite become null. To keep an array on one line, set inline_ after opening it and clear it
+ * after closing it.
  */
 struct cut_json { FILE *f; int depth; bool first, inline_; };
 void cut_json_init(struct cut_json *j, FILE *f);

@@ -421,7 +421,7 @@ static bool read_alignment(struct reader *r) {
     r->name = kv->key;
     uint64_t a;
     if (kv->type == CUT_KV_ARRAY || !cut_kv_u64(kv, 0, &a))
-        return bad(r, "a %s, not a number of bytes", cut_kv_type_name(kv->type));
+        return bad(r, "its type is %s, not a number of bytes", cut_kv_type_name(kv->type));
     if (a < MIN_ALIGNMENT || a > MAX_ALIGNMENT || (a & (a - 1)))
         return bad(r, "alignment %" PRIu64 ", not a power of two from %u to %u", a, MIN_ALIGNMENT, MAX_ALIGNMENT);
     h->alignment = a;

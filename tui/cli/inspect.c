@@ -261,8 +261,8 @@ static void json_kv(struct cut_json *j, const struct cut_kv *kv) {
     } else {
         json_str(j, "elem", cut_kv_type_name(kv->elem));
         cut_json_uint(j, "count", kv->count);
-        j->inline_ = true;
         cut_json_open(j, "value", '[');
+        j->inline_ = true;
         for (uint64_t i = 0; i < kv->count; i++) json_value(j, NULL, kv, i);
         cut_json_close(j, ']');
         j->inline_ = false;
@@ -274,8 +274,8 @@ static void json_tensor(struct cut_json *j, const struct cut_tensor_info *t) {
     cut_json_open(j, NULL, '{');
     json_str(j, "name", t->name);
     json_str(j, "type", cut_type_info(t->type)->name);
-    j->inline_ = true;
     cut_json_open(j, "shape", '[');
+    j->inline_ = true;
     for (int d = 0; d < t->n_dims; d++) cut_json_uint(j, NULL, t->ne[d]);
     cut_json_close(j, ']');
     j->inline_ = false;
