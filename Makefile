@@ -1,40 +1,45 @@
-# make        build build/cutaway             make run        install what is missing, build, open the workbench
-# make test   install, build, run the tests   make test-all   and those that need clang, a cross compiler, qemu, valgrind
-# make asan   build and test with sanitizers  make fuzz-gguf  fuzz the file reader (SECONDS=60)
-# make lint   who may include whom            make install    PREFIX=/usr/local, DESTDIR=
-# Variables: CC, B (build folder), OPT (-O2), EXTRA (more flags), CUDA=1
+# make          build build/cutaway           make run        install what is missing, build, open the workbench
+# make test     install, build, run the tests make test-all   those that need clang, a cross compiler, qemu or time
+# make asan     build and test with ASan and UBSan            make lint     who may include whom
+# make install  PREFIX=/usr/local DESTDIR=    make clean      make fuzz-gguf SECONDS=60
+#
+# Variables: CC, B (the build folder), OPT (-O2), EXTRA (more compiler flags), CUDA=1 (the optional backend)
 
-CC     ?= gcc
 ifeq ($(origin CC),default)
-CC     := gcc
+CC := gcc
 endif
-B      ?= build
-OPT    ?= -O2
-PREFIX ?= /usr/local
-PKG    := pkg-config
+B       ?= build
+OPT     ?= -O2
+PREFIX  ?= /usr/local
+SECONDS ?= 60
+PKG     := pkg-config
+
+ifdef CUDA
+$(error CUDA=1: the CUDA backend is not there yet; build without it)
+endif
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
-WARN    := -Wall -Wextra
-CFLAGS   = -std=c11 -D_DEFAULT_SOURCE $(OPT) -g $(WARN) -ffp-contract=off -fno-strict-aliasing -pthread -I. -MMD -MP $(EXTRA)
+CFLAGS   = -std=c11 -D_DEFAULT_SOURCE $(OPT) -g -Wall -Wextra -ffp-contract=off -fno-strict-aliasing -pthread -I. -MMD -MP $(EXTRA)
 LDLIBS   = -lm -pthread
 
 # ---- sources: the folders say what belongs where
 
-ENGINE := $(filter-out engine/kernels/avx% engine/kernels/neon.c,$(sort $(wildcard engine/*/*.c)))
+ENGINE := $(filter-out engine/kernels/avx% engine/kernels/neon%,$(sort $(wildcard engine/*/*.c)))
 ifneq ($(filter x86_64% amd64%,$(MACHINE)),)
-ENGINE += engine/kernels/avx2.c engine/kernels/avx512.c engine/kernels/avx512_vnni.c
+ENGINE += $(sort $(wildcard engine/kernels/avx*.c))
 endif
 ifneq ($(filter aarch64% arm64%,$(MACHINE)),)
-ENGINE += engine/kernels/neon.c
+ENGINE += $(sort $(wildcard engine/kernels/neon*.c))
 endif
-ENGINE := $(wildcard $(ENGINE))
 LUA    := $(sort $(wildcard lua/*.c))
 TUI    := $(sort $(wildcard tui/*.c tui/cli/*.c tui/screen/*.c tui/view/*.c))
 
-$(B)/engine/kernels/avx2.o:        CFLAGS += -O3 -mavx2 -mfma -mf16c
-$(B)/engine/kernels/avx512.o:      CFLAGS += -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
-$(B)/engine/kernels/avx512_vnni.o: CFLAGS += -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
-$(B)/engine/kernels/neon.o:        CFLAGS += -O3
+AVX2   := -O3 -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
+$(B)/engine/kernels/avx2%:        CFLAGS += $(AVX2)
+$(B)/engine/kernels/avx512%:      CFLAGS += $(AVX512)
+$(B)/engine/kernels/avx512_vnni%: CFLAGS += -mavx512vnni
+$(B)/engine/kernels/neon%:        CFLAGS += -O3
 
 CURSES_C = $(shell $(PKG) --cflags ncursesw 2>/dev/null)
 CURSES_L = $(shell $(PKG) --libs ncursesw 2>/dev/null)
@@ -43,15 +48,19 @@ LUA_L    = $(shell $(PKG) --libs lua5.4 2>/dev/null)
 $(B)/tui/screen/term_curses.o: CFLAGS += $(CURSES_C)
 $(LUA:%.c=$(B)/%.o) $(TUI:%.c=$(B)/%.o) $(B)/tests/lua/%.o: CFLAGS += $(LUA_C)
 
-.PHONY: all run test test-all asan lint install clean deps need engine fuzz-gguf aarch64
+.PHONY: all engine models run test test-all asan lint install clean deps need fuzz-gguf
 .DEFAULT_GOAL := all
 
-all: need $(B)/cutaway models
+all: $(B)/cutaway models
 engine: $(B)/libcutaway.a
 
-$(B)/%.o: %.c Makefile
+$(B)/%.o: %.c Makefile | need
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
+
+# These carry other files inside them.
+$(B)/engine/run/source.o: engine/kernels/ref.c engine/model/llama.c engine/run/pass.c engine/quant/decode.c
+$(B)/lua/prelude.o: $(wildcard lua/prelude/*.lua)
 
 $(B)/libcutaway.a: $(ENGINE:%.c=$(B)/%.o)
 	@rm -f $@
@@ -60,14 +69,72 @@ $(B)/libcutaway.a: $(ENGINE:%.c=$(B)/%.o)
 $(B)/cutaway: $(TUI:%.c=$(B)/%.o) $(LUA:%.c=$(B)/%.o) $(B)/libcutaway.a
 	$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
 
-# ---- tests: one program for what the engine does, one for the faces
+# ---- the bundled models: until trained ones are in, weights that follow from a seed
+
+MODELS := $(B)/models/pebble.gguf $(B)/models/pebble-draft.gguf
+models: $(MODELS)
+$(B)/models/pebble.gguf: $(B)/cutaway
+	@mkdir -p $(@D)
+	$(B)/cutaway synth $@ llama dim=256 ffn=512 layers=4 heads=8 kv_heads=4 vocab=1024 ctx=1024 tied=1 type=f16 seed=7
+$(B)/models/pebble-draft.gguf: $(B)/cutaway
+	@mkdir -p $(@D)
+	$(B)/cutaway synth $@ llama dim=256 ffn=512 layers=1 heads=8 kv_heads=4 vocab=1024 ctx=1024 tied=1 type=f16 seed=7
+
+# ---- what must be on the machine
+
+need:
+	@command -v $(CC) >/dev/null || { echo "cutaway: no C compiler ($(CC)): apt-get install gcc libc6-dev" >&2; exit 1; }
+	@command -v $(PKG) >/dev/null || { echo "cutaway: no pkg-config: apt-get install pkg-config" >&2; exit 1; }
+	@$(PKG) --exists ncursesw || { echo "cutaway: no ncurses headers: apt-get install libncurses-dev" >&2; exit 1; }
+	@$(PKG) --exists lua5.4 || { echo "cutaway: no Lua 5.4 headers: apt-get install liblua5.4-dev" >&2; exit 1; }
+
+deps:
+	@sh tests/deps.sh build
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	@$(B)/cutaway
+
+# ---- tests: one program for what the engine does, one for the faces, scripts for the command line
 
 TEST_ENGINE := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,base gguf quant kernels vocab graph model run sample tools))))
-TEST_TUI    := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,lua screen view cli))))
+TEST_TUI    := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,lua screen view))))
 
 $(B)/test-engine: $(TEST_ENGINE:%.c=$(B)/%.o) $(B)/libcutaway.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/test-tui: $(TEST_TUI:%.c=$(B)/%.o) $(filter-out $(B)/tui/main.o,$(TUI:%.c=$(B)/%.o)) $(LUA:%.c=$(B)/%.o) $(B)/libcutaway.a
 	$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
+
+test: deps
+	@$(MAKE) --no-print-directory all $(B)/test-engine $(B)/test-tui
+	@B=$(B) sh tests/run.sh engine tui cli
+test-all:
+	@sh tests/deps.sh test-all
+	@B=$(B) MAKE=$(MAKE) sh tests/run.sh lint clang asan reference pages aarch64 installed fuzz
+asan: deps
+	@B=$(B) MAKE=$(MAKE) sh tests/run.sh asan
+lint:
+	@sh tests/lint.sh
+
+$(B)/fuzz-gguf: tests/fuzz/gguf_fuzz.c $(ENGINE)
+	@mkdir -p $(@D)
+	clang -std=c11 -D_DEFAULT_SOURCE -O1 -g -I. -ffp-contract=off -fsanitize=fuzzer,address,undefined -o $@ tests/fuzz/gguf_fuzz.c \
+	  $(wildcard engine/base/*.c engine/gguf/*.c engine/quant/*.c) $(LDLIBS)
+fuzz-gguf: $(B)/fuzz-gguf
+	@mkdir -p $(B)/fuzz-corpus
+	$(B)/fuzz-gguf -max_total_time=$(SECONDS) -max_len=65536 -print_final_stats=1 -artifact_prefix=$(B)/ $(B)/fuzz-corpus
+
+# ---- the rest
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/cutaway/models
+	install -m 755 $(B)/cutaway $(DESTDIR)$(PREFIX)/bin/cutaway
+	install -m 644 $(B)/libcutaway.a $(DESTDIR)$(PREFIX)/lib/libcutaway.a
+	install -m 644 engine/cutaway.h $(DESTDIR)$(PREFIX)/include/cutaway.h
+	install -m 644 $(MODELS) $(DESTDIR)$(PREFIX)/share/cutaway/models/
+	cp -R labs $(DESTDIR)$(PREFIX)/share/cutaway/
+
+clean:
+	rm -rf $(B)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

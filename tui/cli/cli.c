@@ -51,7 +51,7 @@ const char *cli_bundled_model(void) {
     char folder[4096];
     if (!executable_folder(folder, sizeof folder)) return "models/pebble.gguf";
     snprintf(beside, sizeof beside, "%s/models/pebble.gguf", folder);
-    snprintf(shared, sizeof shared, "%s/../share/cutaway/pebble.gguf", folder);
+    snprintf(shared, sizeof shared, "%s/../share/cutaway/models/pebble.gguf", folder);
     return access(beside, R_OK) && !access(shared, R_OK) ? shared : beside;
 }
 
