@@ -24,6 +24,15 @@ void test_fail(const char *file, int line, const char *fmt, ...) {
     va_end(ap);
 }
 
+void test_check(const char *file, int line, const char *cond, const char *fmt, ...) {
+    char text[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    test_fail(file, line, "%s %s", cond, text);
+}
+
 void test_skip(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);

@@ -16,6 +16,8 @@
 struct test { const char *name; void (*run)(void); struct test *next; };
 void test_register(struct test *t);
 void test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same, with the condition that failed in front: apart from the format, since it may hold a %. */
+void test_check(const char *file, int line, const char *cond, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A path below ../shared (the golden data), or NULL when the file is not there. Never written to. */
 const char *test_shared(const char *path);
@@ -29,8 +31,8 @@ void *test_read(const char *path, size_t *size);   /* the whole file, malloc'd; 
     __attribute__((constructor)) static void reg_##name(void) { test_register(&entry_##name); } \
     static void test_##name(void)
 
-#define CHECK(cond, ...) do { if (!(cond)) test_fail(__FILE__, __LINE__, "" #cond "  " __VA_ARGS__); } while (0)
-#define REQUIRE(cond, ...) do { if (!(cond)) { test_fail(__FILE__, __LINE__, "" #cond "  " __VA_ARGS__); return; } } while (0)
+#define CHECK(cond, ...) do { if (!(cond)) test_check(__FILE__, __LINE__, #cond, " " __VA_ARGS__); } while (0)
+#define REQUIRE(cond, ...) do { if (!(cond)) { test_check(__FILE__, __LINE__, #cond, " " __VA_ARGS__); return; } } while (0)
 #define SKIP(...) do { test_skip(__VA_ARGS__); return; } while (0)
 
 #endif
