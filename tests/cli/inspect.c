@@ -103,9 +103,9 @@ TEST(cli_inspect_statuses) {
     if (access("/dev/full", W_OK)) SKIP("no /dev/full");
     const char *path = rude_file();
     run(&status, "/dev/full", cli_inspect, 2, (const char *[]){ "inspect", path });
-    CHECK(status == 1, "%d", status);
+    CHECK(status == CLI_FILE, "%d", status);
     run(&status, "/dev/full", cli_inspect, 3, (const char *[]){ "inspect", "--json", path });
-    CHECK(status == 1, "%d", status);
+    CHECK(status == CLI_FILE, "%d", status);
     unlink(path);
 }
 

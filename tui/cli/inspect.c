@@ -321,7 +321,7 @@ int cli_inspect(int argc, char **argv) {
         const char *a = argv[i];
         if (options && (!strcmp(a, "--help") || !strcmp(a, "-h"))) {
             fputs(help, stdout);
-            return fflush(stdout) ? 1 : 0;
+            return cli_flush_stdout();
         }
         if (options && !strcmp(a, "--")) options = false;
         else if (options && !strcmp(a, "--json")) json = true;
@@ -338,9 +338,5 @@ int cli_inspect(int argc, char **argv) {
     if (json) print_json(g);
     else print_text(g);
     cut_gguf_close(g);
-    if (fflush(stdout) || ferror(stdout)) {
-        cut_fail(&err, CUT_ESYSTEM, "inspect: the output could not be written");
-        return cli_error(&err);
-    }
-    return 0;
+    return cli_flush_stdout();
 }

@@ -39,7 +39,7 @@ int cli_synth(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             fputs(help, stdout);
-            return fflush(stdout) ? 1 : 0;
+            return cli_flush_stdout();
         }
         if (argv[i][0] == '-' && argv[i][1]) return cli_usage("synth", "unknown option %s", argv[i]);
     }
