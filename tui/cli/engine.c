@@ -24,7 +24,7 @@ static enum cut_status open_all(struct cli_engine *e, enum cut_tier tier, const 
 int cli_engine_open(struct cli_engine *e, const char *command, const char *path) {
     struct cut_err err = { 0 };
     enum cut_tier tier = CUT_TIER_AUTO;
-    if (e->kernels && cut_tier_parse(&tier, e->kernels, &err)) return cli_usage(command, "--kernels %s", err.msg);
+    if (e->kernels && cut_tier_parse(&tier, e->kernels, &err)) return cli_usage(command, "--%s", err.msg);
     double start = cut_clock();
     if (open_all(e, tier, path, &err)) {
         cli_engine_close(e);

@@ -136,7 +136,7 @@ int cli_run(int argc, char **argv) {
     struct cli_texts stop = { 0 };
     cli_engine_init(&r.e);
     const struct cli_opt opts[] = {
-        { 'p', "prompt", "TEXT", CLI_TEXT, &r.prompt, "the prompt; - reads standard input, \"\" starts from BOS", 0, 0 },
+        { 'p', "prompt", "TEXT", CLI_TEXT, &r.prompt, "the prompt; - reads standard input less its last newline, \"\" starts from BOS", 0, 0 },
         { 'n', "predict", "N", CLI_INT, &r.go.n_predict, "tokens to generate, -1: until the end", -1, 1e9 },
         { 0, "temp", "T", CLI_FLOAT, &so->temp, "temperature, 0: always the likeliest token", 0, 0 },
         { 0, "top-k", "K", CLI_INT, &so->top_k, "keep the K likeliest, 0: off", 0, 0 },
@@ -176,6 +176,7 @@ int cli_run(int argc, char **argv) {
     if (!strcmp(r.prompt, "-")) {
         r.prompt = input = cli_read_stdin(&r.len, &status);
         if (!input) return status;
+        if (r.len && input[r.len - 1] == '\n') r.len--;       /* what "echo TEXT |" adds */
     }
     status = cli_engine_open(&r.e, "run", file ? file : cli_bundled_model());
     if (status == CLI_GO) {
