@@ -2,11 +2,11 @@
  *
  * The chain, in llama.cpp's order; each stage hands the next a smaller set of candidates:
  *
- *   penalty      a token seen among the last repeat_last: l / r if l > 0, else l * r   (Keskar et al. 2019, section 4.1)
- *   top-k        the k largest logits                                                  (Fan et al. 2018, section 5)
- *   top-p        the smallest set whose softmax sums to p or more, the nucleus         (Holtzman et al. 2020, section 3.1)
+ *   penalty      a token seen among the last repeat_last: l / r if l > 0, else l * r  (Keskar et al. 2019, section 4.1)
+ *   top-k        the k largest logits                                                 (Fan et al. 2018, section 5)
+ *   top-p        the smallest set whose softmax sums to p or more, the nucleus        (Holtzman et al. 2020, section 3)
  *   min-p        those with softmax >= p times the largest; taking logarithms,
- *                l >= max l + log p                                                    (Nguyen et al. 2024, section 3)
+ *                l >= max l + log p                                                   (Nguyen et al. 2024, section 3)
  *   temperature  p_i = exp(l_i / T) / sum_j exp(l_j / T)
  *   draw         one uniform number in [0, 1) against the running sum of p
  *

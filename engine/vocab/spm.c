@@ -126,7 +126,8 @@ static enum cut_status put_bytes(struct encoder *e, const struct symbol *s) {
     for (uint32_t i = 0; i < s->len; i++) {
         if (e->v->byte[p[i]] >= 0) continue;
         if (e->v->unknown >= 0) return put_id(e, e->v->unknown);
-        return cut_fail(e->err, CUT_EFILE, "the vocabulary has no token for the byte 0x%02X, and none for the unknown", p[i]);
+        return cut_fail(e->err, CUT_EFILE, "the vocabulary has no token for the byte 0x%02X, and none for the unknown",
+                        p[i]);
     }
     for (uint32_t i = 0; !status && i < s->len; i++) status = put_id(e, e->v->byte[p[i]]);
     return status;

@@ -9,13 +9,18 @@
 
 struct source { const struct cut_gguf *g; const char *file; struct cut_err *err; };
 
+static enum cut_status wrong_type(const struct source *src, const struct cut_kv *kv, const char *want) {
+    return cut_fail(src->err, CUT_EFILE, "%s: %s is of type %s, must be %s", src->file, kv->key,
+                    cut_kv_type_name(kv->type), want);
+}
+
 /* An array of the vocabulary, with n elements (0: any number). NULL after the error was given. */
 static const struct cut_kv *get_array(const struct source *src, const char *key, uint64_t n) {
     const struct cut_kv *kv = cut_gguf_find(src->g, key);
     if (!kv) {
         cut_fail(src->err, CUT_EFILE, "%s: %s is missing", src->file, key);
     } else if (kv->type != CUT_KV_ARRAY) {
-        cut_fail(src->err, CUT_EFILE, "%s: %s is of type %s, must be an array", src->file, key, cut_kv_type_name(kv->type));
+        wrong_type(src, kv, "an array");
     } else if (n && kv->count != n) {
         cut_fail(src->err, CUT_EFILE, "%s: %s has %llu entries for %llu tokens", src->file, key,
                  (unsigned long long)kv->count, (unsigned long long)n);
@@ -45,7 +50,8 @@ static enum cut_status read_pieces(struct cut_vocab *v, const struct source *src
         if (!cut_kv_str(kv, (uint64_t)i, &s, &len))
             return cut_fail(src->err, CUT_EFILE, "%s: %s entry %d is no string", src->file, key, i);
         if (len > LONGEST)
-            return cut_fail(src->err, CUT_EFILE, "%s: %s entry %d has %zu bytes, at most %d", src->file, key, i, len, LONGEST);
+            return cut_fail(src->err, CUT_EFILE, "%s: %s entry %d has %zu bytes, at most %d", src->file, key, i, len,
+                            LONGEST);
         memcpy(at, s, len);
         v->token[i] = (struct cut_token){ .piece = at, .len = (uint32_t)len, .kind = CUT_TOKEN_NORMAL };
         at += len + 1;
@@ -81,7 +87,8 @@ static enum cut_status read_kinds(struct cut_vocab *v, const struct source *src)
     if (!kv && cut_gguf_find(src->g, key)) return CUT_EFILE;
     for (int i = 0; i < v->n; i++) {
         struct cut_token *t = &v->token[i];
-        int64_t kind = byte_of(t) >= 0 ? CUT_TOKEN_BYTE : strcmp(t->piece, "<unk>") ? CUT_TOKEN_NORMAL : CUT_TOKEN_UNKNOWN;
+        int byte = byte_of(t);
+        int64_t kind = byte >= 0 ? CUT_TOKEN_BYTE : strcmp(t->piece, "<unk>") ? CUT_TOKEN_NORMAL : CUT_TOKEN_UNKNOWN;
         if (kv && !cut_kv_i64(kv, (uint64_t)i, &kind))
             return cut_fail(src->err, CUT_EFILE, "%s: %s entry %d is not a whole number", src->file, key, i);
         if (kind < CUT_TOKEN_NORMAL || kind > CUT_TOKEN_BYTE)
@@ -89,9 +96,9 @@ static enum cut_status read_kinds(struct cut_vocab *v, const struct source *src)
                             (long long)kind);
         t->kind = (enum cut_token_kind)kind;
         if (kind != CUT_TOKEN_BYTE) continue;
-        int byte = byte_of(t);
         if (byte < 0)
-            return cut_fail(src->err, CUT_EFILE, "%s: token %d is a byte token, but its piece is not like <0x0A>", src->file, i);
+            return cut_fail(src->err, CUT_EFILE, "%s: token %d is a byte token, but its piece is not like <0x0A>",
+                            src->file, i);
         if (v->byte[byte] < 0) v->byte[byte] = i;
     }
     return CUT_OK;
@@ -114,7 +121,7 @@ static enum cut_status read_id(const struct cut_vocab *v, const struct source *s
 static enum cut_status read_bool(const struct source *src, const char *key, bool *out) {
     const struct cut_kv *kv = cut_gguf_find(src->g, key);
     if (!kv || (kv->type != CUT_KV_ARRAY && cut_kv_bool(kv, 0, out))) return CUT_OK;
-    return cut_fail(src->err, CUT_EFILE, "%s: %s is of type %s, must be bool", src->file, key, cut_kv_type_name(kv->type));
+    return wrong_type(src, kv, "bool");
 }
 
 static int32_t id_if(const struct cut_vocab *v, int32_t id, enum cut_token_kind kind) {
@@ -235,8 +242,7 @@ enum cut_status cut_vocab_new(struct cut_vocab **out, const struct cut_gguf *g, 
     const char *kind;
     size_t len;
     if (!kv) return cut_fail(err, CUT_EFILE, "%s: no vocabulary (%s is missing)", src.file, key);
-    if (kv->type == CUT_KV_ARRAY || !cut_kv_str(kv, 0, &kind, &len))
-        return cut_fail(err, CUT_EFILE, "%s: %s is of type %s, must be string", src.file, key, cut_kv_type_name(kv->type));
+    if (kv->type == CUT_KV_ARRAY || !cut_kv_str(kv, 0, &kind, &len)) return wrong_type(&src, kv, "string");
     if (len != 5 || memcmp(kind, "llama", 5))
         return cut_fail(err, CUT_EFILE, "%s: %s: a vocabulary of kind \"%.*s\", which we do not read (only \"llama\")",
                         src.file, key, (int)(len < 40 ? len : 40), kind);

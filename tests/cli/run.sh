@@ -8,39 +8,39 @@ run() { "$CUTAWAY" run "$model" "$@" 2>"$tmp/err" </dev/null; }
 same "the prompt is echoed" "$(run -p 'ab cd' -n 0)" "ab cd"
 run -p ab -n 5 --temp 0 >"$tmp/a"
 run -p ab -n 5 --temp 0 -t 3 >"$tmp/b"
-if cmp -s "$tmp/a" "$tmp/b"; then ok "the same bytes at any thread count"; else bad "the same bytes at any thread count"; fi
-grep -q "^generated *5 tokens, ended by the asked number of tokens" "$tmp/err" && ok "statistics on stderr" ||
-    bad "statistics on stderr" "$(cat "$tmp/err")"
+files "the same bytes at any thread count" "$tmp/a" "$tmp/b"
+holds "statistics on stderr" "$tmp/err" "^generated *5 tokens, ended by the asked number of tokens"
 run -p ab -n 20 --temp 1 --seed 5 >"$tmp/a"
 run -p ab -n 20 --temp 1 --seed 5 >"$tmp/b"
 run -p ab -n 20 --temp 1 --seed 6 >"$tmp/c"
-if cmp -s "$tmp/a" "$tmp/b"; then ok "a seed repeats a text"; else bad "a seed repeats a text"; fi
+files "a seed repeats a text" "$tmp/a" "$tmp/b"
 if cmp -s "$tmp/a" "$tmp/c"; then bad "another seed, another text"; else ok "another seed, another text"; fi
 run -p ab -n 20 --temp 1 >"$tmp/a"
 seed=$(sed -n 's/.* seed //p' "$tmp/err")
 run -p ab -n 20 --temp 1 --seed "$seed" >"$tmp/b"
-if cmp -s "$tmp/a" "$tmp/b"; then ok "the seed that is printed repeats the text"; else bad "the seed that is printed repeats the text" "$seed"; fi
+files "the seed that is printed repeats the text" "$tmp/a" "$tmp/b"
 same "-p - reads standard input" "$(printf 'ab\ncd' | "$CUTAWAY" run "$model" -p - -n 0 2>/dev/null)" "ab
 cd"
-same "less its last newline" "$(echo ab | "$CUTAWAY" run "$model" -p - -n 5 --temp 0 2>/dev/null)" "$(run -p ab -n 5 --temp 0)"
+same "less its last newline" \
+    "$(echo ab | "$CUTAWAY" run "$model" -p - -n 5 --temp 0 2>/dev/null)" "$(run -p ab -n 5 --temp 0)"
 exits "a prompt longer than the context" 1 "the context 32 cells; --ctx N makes it larger" \
-    run "$model" --ctx 32 -p "zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq"
+    run "$model" --ctx 32 -p "zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq zz zq"
 run -p a -n -1 --ignore-eos --ctx 64 >"$tmp/a"
-grep -q "ended by a full context" "$tmp/err" && ok "-n -1 goes on to the full context" ||
-    bad "-n -1 goes on to the full context" "$(cat "$tmp/err")"
+holds "-n -1 goes on to the full context" "$tmp/err" "ended by a full context"
 run -p a -n 3 --no-mmap --kv f32 --activations f32 --batch 1 -c 64 -s 3 >/dev/null && ok "options that change how" ||
     bad "options that change how" "$(cat "$tmp/err")"
 
-timeout --preserve-status -s INT 1 "$CUTAWAY" run "$model" -p a -n -1 --ignore-eos --ctx 60000 -t 1 >"$tmp/a" 2>"$tmp/err"
+timeout --preserve-status -s INT 1 \
+    "$CUTAWAY" run "$model" -p a -n -1 --ignore-eos --ctx 60000 -t 1 >"$tmp/a" 2>"$tmp/err"
 same "Ctrl-C: exit status 130" $? 130
-grep -q "ended by Ctrl-C" "$tmp/err" && ok "Ctrl-C: statistics" || bad "Ctrl-C: statistics" "$(cat "$tmp/err")"
+holds "Ctrl-C: statistics" "$tmp/err" "ended by Ctrl-C"
 { sleep 2 | timeout --preserve-status -s INT 1 "$CUTAWAY" run "$model" -p -; } >/dev/null 2>&1
 same "Ctrl-C while reading the prompt" $? 130
 "$CUTAWAY" run "$model" -p a -n -1 --ignore-eos --ctx 60000 2>/dev/null | head -c 3 >"$tmp/a"
 same "a closed pipe ends it" "$(wc -c <"$tmp/a" | tr -d ' ')" 3
 "$CUTAWAY" run "$model" -p a -n 3 >&- 2>"$tmp/err"
 same "no standard output: exit status 2" $? 2
-grep -q "standard output: " "$tmp/err" && ok "no standard output: said" || bad "no standard output: said" "$(cat "$tmp/err")"
+holds "no standard output: said" "$tmp/err" "standard output: "
 if [ -c /dev/full ]; then
     "$CUTAWAY" run "$model" -p a -n 3 >/dev/full 2>"$tmp/err"
     same "a full disk: exit status 2" $? 2
@@ -68,8 +68,7 @@ for tier in $(tiers); do
     for threads in 1 2 3; do
         run -p "" -n 120 --temp 0 --kernels "$tier" -t $threads | head -c $chars >"$tmp/got"
         echo >>"$tmp/got"
-        if cmp -s "$tmp/want" "$tmp/got"; then ok "stories260K from BOS, $tier, $threads threads"
-        else bad "stories260K from BOS, $tier, $threads threads" "$(cat "$tmp/got")"; fi
+        files "stories260K from BOS, $tier, $threads threads" "$tmp/got" "$tmp/want"
     done
 done
 want='Once upon a time, there was a little girl named Lily.'
@@ -78,7 +77,7 @@ same "the prompt from standard input" \
     "$(printf 'Once upon a time' | "$CUTAWAY" run "$model" -p - -n 14 --temp 0 2>/dev/null | head -c ${#want})" "$want"
 same "--stop ends before the text" "$(run -p 'Once upon a time' -n 100 --temp 0 --stop ' girl')" \
     'Once upon a time, there was a little'
-grep -q "ended by a stop string" "$tmp/err" && ok "--stop is told" || bad "--stop is told" "$(cat "$tmp/err")"
+holds "--stop is told" "$tmp/err" "ended by a stop string"
 same "--stop across tokens, the first of two" \
     "$(run -p '' -n 100 --temp 0 --stop 'red ball' --stop='outside in the')" \
     'Once upon a time, there was a little girl named Lily. She loved to play '

@@ -1,4 +1,4 @@
-/* The SentencePiece vocabulary: what encode must give, against a naive encoder and the golden data, and what is refused. */
+/* The SentencePiece vocabulary: what encode must give, against a naive encoder and the golden data; what is refused. */
 #include "tests/test.h"
 
 /* ---- vocabularies made here */

@@ -96,7 +96,8 @@ static int read_u64(const char *command, const char *as, const char *text, const
     char *end;
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end) return cli_usage(command, "%s %s: not a whole number of 0 or more", as, text);
+    if (*text < '0' || *text > '9' || *end)
+        return cli_usage(command, "%s %s: not a whole number of 0 or more", as, *text ? text : "\"\"");
     if (errno) return cli_usage(command, "%s %s: must be below 2^64", as, text);
     *(struct cli_u64 *)o->out = (struct cli_u64){ v, true };
     return CLI_GO;
@@ -208,7 +209,8 @@ int cli_parse(const struct cli_spec *spec, int argc, char **argv, const char **a
         int status = read_value(spec->command, as, value, o);
         if (status != CLI_GO) return status;
     }
-    if (n < spec->min_args) return cli_usage(spec->command, "an argument is missing: cutaway %s %s", spec->command, spec->usage);
+    if (n < spec->min_args)
+        return cli_usage(spec->command, "an argument is missing: cutaway %s %s", spec->command, spec->usage);
     *n_args = n;
     return CLI_GO;
 }

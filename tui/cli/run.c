@@ -62,7 +62,8 @@ static double mib(uint64_t bytes) { return (double)bytes / (1024 * 1024); }
 
 static void print_stats(const struct cli_engine *e, const struct cut_generate_stats *g,
                         const struct cut_sampler_opts *so) {
-    static const char *const ends[] = { "the asked number of tokens", "an end token", "a stop string", "a full context" };
+    static const char *const ends[] = { "the asked number of tokens", "an end token", "a stop string",
+                                        "a full context" };
     const struct cut_config *c = cut_model_config(e->model);
     struct cut_kv_state kv = cut_session_kv(e->session);
     struct cut_memory mem = cut_session_memory(e->session);
@@ -102,8 +103,8 @@ static int generate(struct request *r) {
 
     enum cut_status s = encode(v, r->prompt, r->len, r->special, &ids, &n_ids, &err);
     if (!s && n_ids > (size_t)n_cells)
-        s = cut_fail(&err, CUT_EFULL, "the prompt has %zu tokens and the context %d cells; --ctx N makes it larger", n_ids,
-                     n_cells);
+        s = cut_fail(&err, CUT_EFULL, "the prompt has %zu tokens and the context %d cells; --ctx N makes it larger",
+                     n_ids, n_cells);
     if (!s) s = cut_sampler_new(&sampler, cut_model_config(r->e.model)->n_vocab, &r->so, &err);
     if (s) {
         status = cli_error(&err);
@@ -136,7 +137,7 @@ int cli_run(int argc, char **argv) {
     struct cli_texts stop = { 0 };
     cli_engine_init(&r.e);
     const struct cli_opt opts[] = {
-        { 'p', "prompt", "TEXT", CLI_TEXT, &r.prompt, "the prompt; - reads standard input less its last newline, \"\" starts from BOS", 0, 0 },
+        { 'p', "prompt", "TEXT", CLI_TEXT, &r.prompt, "the prompt; - reads standard input, \"\": from BOS", 0, 0 },
         { 'n', "predict", "N", CLI_INT, &r.go.n_predict, "tokens to generate, -1: until the end", -1, 1e9 },
         { 0, "temp", "T", CLI_FLOAT, &so->temp, "temperature, 0: always the likeliest token", 0, 0 },
         { 0, "top-k", "K", CLI_INT, &so->top_k, "keep the K likeliest, 0: off", 0, 0 },
@@ -155,7 +156,8 @@ int cli_run(int argc, char **argv) {
     const struct cli_spec spec = {
         "run", "[FILE] -p TEXT [options]",
         "Generate text: the prompt and what follows it go to standard output as they come,\n"
-        "statistics to standard error. Without FILE, the bundled model runs. Ctrl-C stops.",
+        "statistics to standard error. Without FILE, the bundled model runs. A prompt from standard\n"
+        "input loses its last newline. Ctrl-C stops.",
         opts, sizeof opts / sizeof *opts, 0, 1,
     };
     const char *file = NULL;
