@@ -98,7 +98,7 @@ run: deps
 # ---- tests: one program for what the engine does, one for the faces, scripts for the command line
 
 TEST_ENGINE := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,base gguf quant kernels vocab graph model run sample tools))))
-TEST_TUI    := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,lua screen view))))
+TEST_TUI    := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,lua screen view cli))))
 
 $(B)/test-engine: $(TEST_ENGINE:%.c=$(B)/%.o) $(B)/libcutaway.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -122,7 +122,7 @@ $(B)/fuzz-gguf: tests/fuzz/gguf_fuzz.c $(ENGINE)
 	  $(wildcard engine/base/*.c engine/gguf/*.c engine/quant/*.c) $(LDLIBS)
 fuzz-gguf: $(B)/fuzz-gguf
 	@mkdir -p $(B)/fuzz-corpus
-	$(B)/fuzz-gguf -max_total_time=$(SECONDS) -max_len=65536 -print_final_stats=1 -artifact_prefix=$(B)/ $(B)/fuzz-corpus
+	$(B)/fuzz-gguf -max_total_time=$(SECONDS) -max_len=65536 -print_final_stats=1 -artifact_prefix=$(B)/ $(B)/fuzz-corpus tests/fuzz/gguf-seeds
 
 # ---- the rest
 
