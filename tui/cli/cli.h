@@ -25,8 +25,8 @@ int cli_error(const struct cut_err *err);
 /* Print "cutaway COMMAND: MSG" and where to find help on stderr. Returns CLI_USAGE. command NULL: no command yet. */
 int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The model that comes with the program: models/pebble.gguf beside the executable, or ../share/cutaway/pebble.gguf.
- * Static; when neither is there, the first, so that an error can name it. */
+/* The model that comes with the program: models/pebble.gguf beside the executable, or that of an installation,
+ * ../share/cutaway/models/pebble.gguf. Static; when neither is there, the first, so that an error can name it. */
 const char *cli_bundled_model(void);
 
 /* ---- options */
