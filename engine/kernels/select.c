@@ -8,6 +8,36 @@
 
 #include "engine/kernels/kern.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+
+enum { HAS_AVX2 = 1, HAS_AVX512 = 2, HAS_AVX512_VNNI = 4 };
+
+static uint64_t xcr0(void) {
+    uint32_t lo, hi;
+    __asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static unsigned features(void) {
+    unsigned a, b, c, d, have = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    bool osxsave = c >> 27 & 1, avx = c >> 28 & 1, fma = c >> 12 & 1, f16c = c >> 29 & 1;
+    if (!osxsave || !avx || !fma || !f16c || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+
+    uint64_t saved = xcr0();
+    bool ymm = (saved & 0x06) == 0x06;             /* bits 1, 2: the lower 16 and the next 16 bytes of 16 registers */
+    bool zmm = (saved & 0xE6) == 0xE6;             /* bits 5, 6, 7: masks, upper halves, registers 16 to 31 */
+    bool avx2 = b >> 5 & 1;
+    bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1, vnni = c >> 11 & 1;
+
+    if (ymm && avx2) have |= HAS_AVX2;
+    if (zmm && avx2 && f && dq && bw && vl) have |= HAS_AVX512;
+    if ((have & HAS_AVX512) && vnni) have |= HAS_AVX512_VNNI;
+    return have;
+}
+#endif
+
 static const char *const names[CUT_TIER_COUNT] = {
     [CUT_TIER_AUTO] = "auto", [CUT_TIER_REF] = "ref", [CUT_TIER_AVX2] = "avx2",
     [CUT_TIER_AVX512] = "avx512", [CUT_TIER_NEON] = "neon",
@@ -29,6 +59,13 @@ bool cut_tier_available(enum cut_tier t) {
     switch (t) {
     case CUT_TIER_AUTO:
     case CUT_TIER_REF:    return true;
+#ifdef __x86_64__
+    case CUT_TIER_AVX2:   return features() & HAS_AVX2;
+    case CUT_TIER_AVX512: return features() & HAS_AVX512;
+#endif
+#ifdef __aarch64__
+    case CUT_TIER_NEON:   return true;
+#endif
     default:              return false;
     }
 }
@@ -55,5 +92,13 @@ enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_
 void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier) {
     if (tier == CUT_TIER_AUTO) tier = cut_tier_best();
     cut_kernels_fill_ref(k);
+#ifdef __x86_64__
+    if (tier == CUT_TIER_AVX2 || tier == CUT_TIER_AVX512) cut_kernels_fill_avx2(k);
+    if (tier == CUT_TIER_AVX512) cut_kernels_fill_avx512(k);
+    if (tier == CUT_TIER_AVX512 && features() & HAS_AVX512_VNNI) cut_kernels_fill_avx512_vnni(k);
+#endif
+#ifdef __aarch64__
+    if (tier == CUT_TIER_NEON) cut_kernels_fill_neon(k);
+#endif
     k->tier = tier;
 }

@@ -1,0 +1,284 @@
+/* avx2.c - 8 floats or 32 bytes at a time, with FMA and F16C: x86-64 processors since 2013 (Haswell, Excavator). */
+#include <immintrin.h>
+
+#include "engine/kernels/kern.h"
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * The float operations lanes.h is written in
+ */
+#define W 8
+#define DOT_T 2
+#define MIX_V 2
+#define INLINE static inline __attribute__((always_inline))
+typedef __m256 vf;
+
+INLINE vf v_zero(void) { return _mm256_setzero_ps(); }
+INLINE vf v_set(float f) { return _mm256_set1_ps(f); }
+INLINE vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+INLINE vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+INLINE vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vf v_round(vf v) { return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+INLINE vf v_load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void v_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
+
+/* The first n lanes on: eight ones and eight zeros, read from the right place. */
+INLINE __m256i first(int n) {
+    static const int32_t mask[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+    return _mm256_loadu_si256((const void *)(mask + 8 - n));
+}
+INLINE vf v_load_n(const float *p, int n) { return _mm256_maskload_ps(p, first(n)); }
+INLINE void v_store_n(float *p, vf v, int n) { _mm256_maskstore_ps(p, first(n), v); }
+
+INLINE vf from_f16(__m128i h) { return _mm256_cvtph_ps(h); }
+INLINE vf from_bf16(__m128i h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
+INLINE __m128i load_halves_n(const uint16_t *p, int n) {
+    uint16_t h[8] = { 0 };
+    memcpy(h, p, (size_t)n * sizeof *h);
+    return _mm_loadu_si128((const void *)h);
+}
+INLINE vf v_load_f16(const uint16_t *p) { return from_f16(_mm_loadu_si128((const void *)p)); }
+INLINE vf v_load_f16_n(const uint16_t *p, int n) { return from_f16(load_halves_n(p, n)); }
+INLINE vf v_load_bf16(const uint16_t *p) { return from_bf16(_mm_loadu_si128((const void *)p)); }
+INLINE vf v_load_bf16_n(const uint16_t *p, int n) { return from_bf16(load_halves_n(p, n)); }
+INLINE void v_store_f16(uint16_t *p, vf v) {
+    _mm_storeu_si128((void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+INLINE void v_store_f16_n(uint16_t *p, vf v, int n) {
+    uint16_t h[8];
+    v_store_f16(h, v);
+    memcpy(p, h, (size_t)n * sizeof *h);
+}
+
+/* 2^n by writing n into the exponent; in two factors, because n may be beyond what one exponent holds. */
+INLINE vf v_scale2(vf v, vf n) {
+    __m256i all = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(all, 1), bias = _mm256_set1_epi32(127);
+    __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i b = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(all, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(v, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
+}
+
+INLINE float v_sum(vf v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+INLINE float v_top(vf v) {
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+INLINE void v_sum4(const vf v[4], float *out, int n) {
+    vf ab = _mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));     /* a b a b | a b a b */
+    vf cd = _mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
+    vf s = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));    /* a b c d | a b c d */
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+    if (n == 4) _mm_storeu_ps(out, sum);
+    else _mm_maskstore_ps(out, _mm256_castsi256_si128(first(n)), sum);
+}
+
+/* (x0 c - x1 s, x0 s + x1 c), pair by pair. */
+INLINE vf v_rotate(vf x, vf cs) {
+    vf swapped = _mm256_permute_ps(x, 0xB1);
+    return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cs), _mm256_mul_ps(swapped, _mm256_movehdup_ps(cs)));
+}
+
+#include "engine/kernels/lanes.h"
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Activations to 8 bits. Every step is exact or rounded once, so the result is ref.c's to the bit:
+ * - magnitudes are compared as integers, whose order is that of the floats (and infinity and NaN come last);
+ * - rounding half away from zero is adding 0.5 with the number's sign and cutting; but 0.5 less 2^-25, since
+ *   0.49999997 + 0.5 would itself round to 1. A true half still reaches the next integer: the sum rounds up to it.
+ */
+static void quantize_q8(void *row, const float *x, int n) {
+    const __m256i sign = _mm256_set1_epi32(INT32_MIN);
+    const __m256 half = _mm256_set1_ps(0x1.fffffep-2f);
+    int8_t *q = cut_q8_q(row);
+    float *d = cut_q8_d(row, n);
+    int32_t *s = cut_q8_s(row, n);
+
+    for (int b = 0; b < n / 32; b++, x += 32) {
+        __m256 v[4];
+        __m256i max = _mm256_setzero_si256();
+        for (int i = 0; i < 4; i++) {
+            v[i] = _mm256_loadu_ps(x + 8 * i);
+            max = _mm256_max_epi32(max, _mm256_andnot_si256(sign, _mm256_castps_si256(v[i])));
+        }
+        __m128i m = _mm_max_epi32(_mm256_castsi256_si128(max), _mm256_extracti128_si256(max, 1));
+        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4E));
+        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xB1));
+        d[b] = _mm_cvtss_f32(_mm_castsi128_ps(m)) / 127.0f;
+        if (d[b] < FLT_MIN) d[b] = 0;
+        if (_mm_cvtsi128_si32(m) >= 0x7F800000) d[b] = NAN;
+        if (!(d[b] > 0)) {
+            _mm256_storeu_si256((void *)(q + 32 * b), _mm256_setzero_si256());
+            s[b] = 0;
+            continue;
+        }
+        __m256i w[4];
+        for (int i = 0; i < 4; i++) {
+            __m256 y = _mm256_div_ps(v[i], _mm256_set1_ps(d[b]));
+            w[i] = _mm256_cvttps_epi32(_mm256_add_ps(y, _mm256_or_ps(half, _mm256_and_ps(y, _mm256_castsi256_ps(sign)))));
+        }
+        /* Packing works within 128-bit halves, which leaves groups of four in the order 0 2 4 6 1 3 5 7. */
+        __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(w[0], w[1]), _mm256_packs_epi32(w[2], w[3]));
+        bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        _mm256_storeu_si256((void *)(q + 32 * b), bytes);
+
+        __m256i sum = _mm256_add_epi32(_mm256_add_epi32(w[0], w[1]), _mm256_add_epi32(w[2], w[3]));
+        __m128i t = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
+        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
+        s[b] = _mm_cvtsi128_si32(t);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Quantized weights by one token
+ *
+ * maddubs multiplies unsigned bytes by signed ones and adds neighbours into 16 bits, where more than 32767 would be cut.
+ * What makes each use legal (activations are within 127 either way):
+ *   q4_0   weights 0..15 as stored:  2 * 15 * 127 = 3810
+ *   q6_K   weights 0..63 as stored:  2 * 63 * 127 = 16002
+ *   q8_0   weights down to -128: |w| <= 128 by q with w's sign:  2 * 128 * 127 = 32512
+ * In the first two the zero point (8, 32) is taken off afterwards, as the sum of zero * q that all rows share.
+ */
+#define N 8
+#include "engine/kernels/x86_tile.h"
+
+/* 16 sums of two products: (w - zero) q, or w q. `zeros` is maddubs(zero, q). */
+INLINE __m256i dot_pairs(enum cut_type type, const void *row, int b, __m256i q, __m256i zeros) {
+    __m256i w = block_bytes(type, row, b);
+    if (type == CUT_Q8_0) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
+    return _mm256_sub_epi16(_mm256_maddubs_epi16(w, q), zeros);
+}
+
+/* What the pairs are multiplied by as they are added in fours: 1, or the two integer scales of a q6_K block. */
+INLINE __m256i pair_scales(enum cut_type type, const void *row, int b) {
+    if (type != CUT_Q6_K) return _mm256_set1_epi16(1);
+    const int8_t *s = ((const struct cut_q6_K *)row + b / 8)->scales + b % 8 * 2;
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(s[0])), _mm_set1_epi16(s[1]), 1);
+}
+
+/* d of eight consecutive blocks (n of them exist) by those of the activations. */
+INLINE __m256 scales8(enum cut_type type, const void *row, int b, int n, const float *dx) {
+    uint16_t d[8] = { 0 };
+    if (type == CUT_Q6_K) return _mm256_mul_ps(_mm256_set1_ps(_cvtsh_ss(((const struct cut_q6_K *)row + b / 8)->d)), v_load(dx + b));
+    for (int i = 0; i < n; i++)
+        d[i] = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b + i)->d : ((const struct cut_q8_0 *)row + b + i)->d;
+    return _mm256_mul_ps(from_f16(_mm_loadu_si128((const void *)d)), n < 8 ? v_load_n(dx + b, n) : v_load(dx + b));
+}
+
+/* Four rows by one token. Each row has eight partial sums, one for each group of four columns of a block. */
+INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k, float *y) {
+    const int8_t *q = cut_q8_q(x);
+    const float *dx = cut_q8_d(x, k);
+    const __m256i zero = _mm256_set1_epi8((char)block_zero(type));
+    const void *wr[4];
+    vf sum[4];
+    for (int r = 0; r < 4; r++) {
+        wr[r] = row_at(w, cut_min(r, n_rows - 1));
+        sum[r] = v_zero();
+    }
+    for (int b = 0; b < k / 32; b += 8) {
+        int n = cut_min(8, k / 32 - b);
+        float d[4][8];
+        for (int r = 0; r < 4; r++) v_store(d[r], n == 8 ? scales8(type, wr[r], b, 8, dx) : scales8(type, wr[r], b, n, dx));
+        for (int i = 0; i < n; i++) {
+            __m256i qv = _mm256_loadu_si256((const void *)(q + 32 * (b + i)));
+            __m256i zeros = _mm256_maddubs_epi16(zero, qv);
+            for (int r = 0; r < 4; r++) {
+                __m256i pairs = dot_pairs(type, wr[r], b + i, qv, zeros);
+                __m256i fours = _mm256_madd_epi16(pairs, pair_scales(type, wr[r], b + i));
+                sum[r] = v_fma(_mm256_cvtepi32_ps(fours), v_set(d[r][i]), sum[r]);
+            }
+        }
+    }
+    v_sum4(sum, y, n_rows);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Quantized weights by many tokens: x86_tile.h says how. Here activations are the unsigned bytes, 1..255:
+ *   q4_0   weights -8..7:    8 pairs add up to at most 8 * 2 * 255 * 8 = 32640, within 16 bits for a whole block
+ *   q6_K   weights -32..31:  2 pairs, 2 * 2 * 255 * 32 = 32640
+ *   q8_0   weights -128..127: 2 * 255 * 128 = 65280 is too much, so the weights lend their sign, as above, to
+ *          activations with their offset taken off; then nothing has to be corrected.
+ */
+INLINE __m256i broadcast4(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm256_set1_epi32(four);
+}
+
+INLINE __m256i add_pairs(__m256i sum, __m256i pairs) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+INLINE void tile_block(enum cut_type type, void *tile, const uint8_t (*q)[32], const float *d, int n, float (*sum)[N]) {
+    const int scales = block_scales(type);
+    const __m256i *start = (const void *)tile_start(tile);
+    const float *dw = tile_d(tile, scales);
+    __m256i w[8];
+    for (int i = 0; i < 8; i++) w[i] = _mm256_load_si256((const __m256i *)tile_w(tile) + i);
+
+    for (int t = 0; t < n; t++) {
+        __m256i acc, second = _mm256_setzero_si256();
+        if (type == CUT_Q4_0) {
+            __m256i pairs = _mm256_maddubs_epi16(broadcast4(q[t]), w[0]);
+            for (int i = 1; i < 8; i++)
+                pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(broadcast4(q[t] + 4 * i), w[i]));
+            acc = add_pairs(start[0], pairs);
+        } else if (type == CUT_Q6_K) {
+            __m256i pairs[4];
+            for (int i = 0; i < 4; i++)
+                pairs[i] = _mm256_add_epi16(_mm256_maddubs_epi16(broadcast4(q[t] + 8 * i), w[2 * i]),
+                                            _mm256_maddubs_epi16(broadcast4(q[t] + 8 * i + 4), w[2 * i + 1]));
+            acc = add_pairs(add_pairs(start[0], pairs[0]), pairs[1]);
+            second = add_pairs(add_pairs(start[1], pairs[2]), pairs[3]);
+        } else {
+            acc = _mm256_setzero_si256();
+            for (int i = 0; i < 8; i++) {
+                __m256i v = _mm256_xor_si256(broadcast4(q[t] + 4 * i), _mm256_set1_epi8(-128));
+                acc = add_pairs(acc, _mm256_maddubs_epi16(_mm256_abs_epi8(w[i]), _mm256_sign_epi8(v, w[i])));
+            }
+        }
+        vf share = v_mul(_mm256_cvtepi32_ps(acc), v_load(dw));
+        if (scales == 2) share = v_fma(_mm256_cvtepi32_ps(second), v_load(dw + N), share);
+        v_store(sum[t], v_fma(share, v_set(d[t]), v_load(sum[t])));
+    }
+}
+
+/* Below this many tokens unpacking does not pay. */
+enum { TILE_MIN = 4 };
+
+INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+    if (m->t >= TILE_MIN) {
+        mm_tiles(m, r0, r1, type);
+        return;
+    }
+    for (int r = r0; r < r1; r += 4) {
+        struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
+        for (int t = 0; t < m->t; t++)
+            gemv4(type, w, cut_min(4, r1 - r), (char *)m->x + (size_t)t * m->x_stride, m->k,
+                  m->y + (size_t)t * m->y_stride + r);
+    }
+}
+static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0); }
+static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0); }
+static void mm_q8_q6_K(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K); }
+
+void cut_kernels_fill_avx2(struct cut_kernels *k) {
+    fill_float_kernels(k, "avx2");
+    k->quantize_q8 = quantize_q8;
+    k->mm_q8[CUT_Q4_0] = mm_q8_q4_0;
+    k->mm_q8[CUT_Q8_0] = mm_q8_q8_0;
+    k->mm_q8[CUT_Q6_K] = mm_q8_q6_K;
+    k->mm_q8_name[CUT_Q4_0] = k->mm_q8_name[CUT_Q8_0] = k->mm_q8_name[CUT_Q6_K] = "avx2";
+    k->mm_scratch = mm_tiles_scratch;
+}

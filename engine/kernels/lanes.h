@@ -1,0 +1,396 @@
+/* lanes.h - the float kernels for vectors of any width, written once. Internal; included by avx2.c, avx512.c, neon.c.
+ *
+ * A file that includes this has defined the vector type vf of W floats, and a handful of operations on it:
+ *
+ *   v_zero() v_set(f)                         all lanes 0, or f
+ *   v_load(p) v_store(p, v)                   W floats
+ *   v_load_n(p, n) v_store_n(p, v, n)         the first n < W of them; other lanes load as 0
+ *   v_load_f16 v_load_f16_n v_load_bf16 v_load_bf16_n v_store_f16 v_store_f16_n       from and to 16-bit floats
+ *   v_add v_mul v_div v_max v_min             v_max and v_min return the second operand when one is a NaN
+ *   v_fma(a, b, c)                            a b + c, rounded once
+ *   v_round(v) v_scale2(v, n)                 nearest integer; v 2^n for integer n, going to 0 and infinity as it must
+ *   v_sum(v) v_top(v)                         across the lanes: a float
+ *   v_sum4(v, out, n)                         the sums of four vectors, the first n of them stored; the lanes of a vector
+ *                                             are added in the same order whichever of the four it is
+ *   v_rotate(x, cs)                           pairs (x0, x1) turned by (cos, sin) = (cs0, cs1)
+ *
+ * and how many registers there are to work with: DOT_T (tokens in a tile of products), MIX_V (vectors in a tile of
+ * values). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
+ */
+#include <float.h>
+#include <math.h>
+
+#include "engine/kernels/kern.h"
+
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * exp
+ *
+ *   x = n ln 2 + r, |r| <= ln 2 / 2:   exp(x) = 2^n exp(r),   exp(r) ~ 1 + r + r^2 P(r)
+ *
+ * P has degree 4 and was fitted by the Remez algorithm for the least relative error of the whole on that interval,
+ * 3.8e-9 with coefficients rounded to floats; what remains is rounding, within 2 units in the last place. ln 2 is
+ * taken off in two parts, the first short enough for n times it to be exact (Cody and Waite 1980).
+ */
+INLINE vf v_exp(vf x) {
+    x = v_min(v_set(89.0f), v_max(v_set(-105.0f), x));       /* beyond these: infinity, and 0 */
+    vf n = v_round(v_mul(x, v_set(0x1.715476p+0f)));
+    vf r = v_fma(n, v_set(-0x1.62ep-1f), x);
+    r = v_fma(n, v_set(-0x1.0bfbe8p-15f), r);
+    vf p = v_set(0x1.6a2416p-10f);
+    p = v_fma(p, r, v_set(0x1.1239f2p-7f));
+    p = v_fma(p, r, v_set(0x1.5558f2p-5f));
+    p = v_fma(p, r, v_set(0x1.555492p-3f));
+    p = v_fma(p, r, v_set(0x1.fffffcp-2f));
+    p = v_add(v_fma(p, v_mul(r, r), r), v_set(1));
+    return v_scale2(p, n);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * One vector at a time
+ */
+
+static float rms_norm(float *y, const float *x, const float *w, int n, float eps) {
+    vf s0 = v_zero(), s1 = v_zero();
+    int i = 0;
+    for (; i + 2 * W <= n; i += 2 * W) {
+        vf a = v_load(x + i), b = v_load(x + i + W);
+        s0 = v_fma(a, a, s0);
+        s1 = v_fma(b, b, s1);
+    }
+    for (; i < n; i += W) {
+        vf a = i + W <= n ? v_load(x + i) : v_load_n(x + i, n - i);
+        s0 = v_fma(a, a, s0);
+    }
+    float scale = 1.0f / sqrtf(v_sum(v_add(s0, s1)) / (float)n + eps);
+    vf s = v_set(scale);
+    for (i = 0; i + W <= n; i += W) v_store(y + i, v_mul(v_mul(v_load(x + i), s), v_load(w + i)));
+    if (i < n) v_store_n(y + i, v_mul(v_mul(v_load_n(x + i, n - i), s), v_load_n(w + i, n - i)), n - i);
+    return scale;
+}
+
+static void add(float *y, const float *a, const float *b, int n) {
+    int i = 0;
+    for (; i + W <= n; i += W) v_store(y + i, v_add(v_load(a + i), v_load(b + i)));
+    if (i < n) v_store_n(y + i, v_add(v_load_n(a + i, n - i), v_load_n(b + i, n - i)), n - i);
+}
+
+INLINE vf silu_mul_lanes(vf g, vf u) {
+    vf e = v_exp(v_mul(g, v_set(-1)));
+    return v_mul(v_div(g, v_add(v_set(1), e)), u);
+}
+
+static void silu_mul(float *y, const float *g, const float *u, int n) {
+    int i = 0;
+    for (; i + W <= n; i += W) v_store(y + i, silu_mul_lanes(v_load(g + i), v_load(u + i)));
+    if (i < n) v_store_n(y + i, silu_mul_lanes(v_load_n(g + i, n - i), v_load_n(u + i, n - i)), n - i);
+}
+
+/* rope_dim is even, and so is W: a pair never straddles two vectors. */
+static void rope(float *y, const float *x, const float *cs, int n_head, int head_dim, int rope_dim) {
+    for (int h = 0; h < n_head; h++, x += head_dim, y += head_dim) {
+        int i = 0;
+        for (; i + W <= rope_dim; i += W) v_store(y + i, v_rotate(v_load(x + i), v_load(cs + i)));
+        if (i < rope_dim)
+            v_store_n(y + i, v_rotate(v_load_n(x + i, rope_dim - i), v_load_n(cs + i, rope_dim - i)), rope_dim - i);
+        for (i = rope_dim; i < head_dim; i++) y[i] = x[i];
+    }
+}
+
+static void to_f16(uint16_t *y, const float *x, int n) {
+    int i = 0;
+    for (; i + W <= n; i += W) v_store_f16(y + i, v_load(x + i));
+    if (i < n) v_store_f16_n(y + i, v_load_n(x + i, n - i), n - i);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Dot products of floats: y[t][r] = sum_c w[r][c] x[t][c]
+ *
+ * A tile of 4 rows by T tokens: 4 + T loads feed 4 T multiply-adds, each into a register of its own, so that none
+ * waits for another. Lane j of a register sums the columns j, j + W, j + 2 W ... of one row and token; the lanes are
+ * added at the end. A row's result thus depends neither on the other rows and tokens of its tile nor on their number.
+ */
+
+/* Rows or tokens at a fixed distance in memory. */
+struct rows { const char *base; size_t stride; };
+INLINE const void *row_at(struct rows r, int i) { return r.base + (size_t)i * r.stride; }
+
+INLINE vf load_lanes(enum cut_type type, const void *row, int c) {
+    if (type == CUT_F16) return v_load_f16((const uint16_t *)row + c);
+    if (type == CUT_BF16) return v_load_bf16((const uint16_t *)row + c);
+    return v_load((const float *)row + c);
+}
+
+INLINE vf load_lanes_n(enum cut_type type, const void *row, int c, int n) {
+    if (type == CUT_F16) return v_load_f16_n((const uint16_t *)row + c, n);
+    if (type == CUT_BF16) return v_load_bf16_n((const uint16_t *)row + c, n);
+    return v_load_n((const float *)row + c, n);
+}
+
+/* n of the 4 rows exist; the others repeat the last, and what they give is dropped. type and T are constants. */
+INLINE void dot_tile(enum cut_type type, struct rows w, int n, struct rows x, const int T, int k, float *y,
+                     size_t y_stride) {
+    const void *wr[4];
+    for (int r = 0; r < 4; r++) wr[r] = row_at(w, cut_min(r, n - 1));
+    vf sum[DOT_T][4], wv[4];
+    for (int t = 0; t < T; t++)
+        for (int r = 0; r < 4; r++) sum[t][r] = v_zero();
+
+    int c = 0;
+    for (; c + W <= k; c += W) {
+        for (int r = 0; r < 4; r++) wv[r] = load_lanes(type, wr[r], c);
+        for (int t = 0; t < T; t++) {
+            vf xv = v_load((const float *)row_at(x, t) + c);
+            for (int r = 0; r < 4; r++) sum[t][r] = v_fma(wv[r], xv, sum[t][r]);
+        }
+    }
+    if (c < k) {
+        for (int r = 0; r < 4; r++) wv[r] = load_lanes_n(type, wr[r], c, k - c);
+        for (int t = 0; t < T; t++) {
+            vf xv = v_load_n((const float *)row_at(x, t) + c, k - c);
+            for (int r = 0; r < 4; r++) sum[t][r] = v_fma(wv[r], xv, sum[t][r]);
+        }
+    }
+    for (int t = 0; t < T; t++) v_sum4(sum[t], y + (size_t)t * y_stride, n);
+}
+
+/* Any number of rows and tokens, by tiles. */
+INLINE void dot_rows(enum cut_type type, struct rows w, int n_rows, struct rows x, int n_tokens, int k, float *y,
+                     size_t y_stride) {
+    for (int t = 0; t < n_tokens; t += DOT_T) {
+        struct rows xt = { row_at(x, t), x.stride };
+        for (int r = 0; r < n_rows; r += 4) {
+            struct rows wr = { row_at(w, r), w.stride };
+            float *yr = y + (size_t)t * y_stride + r;
+            int n = cut_min(4, n_rows - r);
+            switch (cut_min(DOT_T, n_tokens - t)) {
+            case 1: dot_tile(type, wr, n, xt, 1, k, yr, y_stride); break;
+            case 2: dot_tile(type, wr, n, xt, 2, k, yr, y_stride); break;
+#if DOT_T >= 4
+            case 3: dot_tile(type, wr, n, xt, 3, k, yr, y_stride); break;
+            case 4: dot_tile(type, wr, n, xt, 4, k, yr, y_stride); break;
+#endif
+#if DOT_T >= 6
+            case 5: dot_tile(type, wr, n, xt, 5, k, yr, y_stride); break;
+            case 6: dot_tile(type, wr, n, xt, 6, k, yr, y_stride); break;
+#endif
+            }
+        }
+    }
+}
+
+/* Rows are taken MM_ROWS at a time: few enough to stay in the cache while all tokens pass by. */
+enum { MM_ROWS = 16 };
+
+INLINE void mm_floats(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+    struct rows x = { m->x, m->x_stride };
+    for (int r = r0; r < r1; r += MM_ROWS) {
+        struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
+        dot_rows(type, w, cut_min(MM_ROWS, r1 - r), x, m->t, m->k, m->y + r, m->y_stride);
+    }
+}
+
+static void mm_f32_f32(const struct cut_mm *m, int r0, int r1) { mm_floats(m, r0, r1, CUT_F32); }
+static void mm_f32_f16(const struct cut_mm *m, int r0, int r1) { mm_floats(m, r0, r1, CUT_F16); }
+static void mm_f32_bf16(const struct cut_mm *m, int r0, int r1) { mm_floats(m, r0, r1, CUT_BF16); }
+
+/* Quantized weights by floats: decode MM_ROWS rows into scratch first. */
+static void mm_decoded(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+    struct rows w = { m->scratch, cut_round_up((size_t)m->k * sizeof(float), CUT_ALIGN) };
+    struct rows x = { m->x, m->x_stride };
+    for (int r = r0; r < r1; r += MM_ROWS) {
+        int n = cut_min(MM_ROWS, r1 - r);
+        for (int i = 0; i < n; i++)
+            cut_decode(type, (const char *)m->w + (size_t)(r + i) * m->w_stride, (float *)row_at(w, i), (size_t)m->k);
+        dot_rows(CUT_F32, w, n, x, m->t, m->k, m->y + r, m->y_stride);
+    }
+}
+static void mm_f32_q4_0(const struct cut_mm *m, int r0, int r1) { mm_decoded(m, r0, r1, CUT_Q4_0); }
+static void mm_f32_q8_0(const struct cut_mm *m, int r0, int r1) { mm_decoded(m, r0, r1, CUT_Q8_0); }
+static void mm_f32_q6_K(const struct cut_mm *m, int r0, int r1) { mm_decoded(m, r0, r1, CUT_Q6_K); }
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Attention. In a page, the keys of a group are rows of a matrix and the group's queries its tokens: scores are a
+ * small matrix product, and dot_rows computes them.
+ */
+
+/* The cells of group g in the page that holds cell j. */
+INLINE struct rows page_rows(const struct cut_attn *a, const uint8_t *base, int g, int j) {
+    size_t bytes = (size_t)a->head_dim * (a->type == CUT_F16 ? 2 : 4);
+    const uint8_t *page = base + (size_t)a->table[j / CUT_KV_PAGE] * a->page_bytes;
+    return (struct rows){ (const char *)page + (size_t)g * CUT_KV_PAGE * bytes, bytes };
+}
+
+/* s[h][j] = q[h] . k[j], unscaled: n cells by n_q heads. */
+INLINE void page_scores(const struct cut_attn *a, struct rows k, int n, const float *q, int n_q, float *s,
+                        size_t s_stride) {
+    struct rows x = { (const char *)q, (size_t)a->head_dim * sizeof *q };
+    if (a->type == CUT_F16) dot_rows(CUT_F16, k, n, x, n_q, a->head_dim, s, s_stride);
+    else dot_rows(CUT_F32, k, n, x, n_q, a->head_dim, s, s_stride);
+}
+
+/* z[h][d..d+V*W) = z shrink[h] + sum_j p[h][j] v[j], for H heads; H and V are constants. With V = 1, `left` < W lanes may be all there are. */
+INLINE void mix_tile(enum cut_type type, struct rows v, int n, const float *p, size_t p_stride, const float *shrink,
+                     const int H, const int V, int d, int left, float *z, int head_dim) {
+    vf acc[4][MIX_V];
+    for (int h = 0; h < H; h++)
+        for (int i = 0; i < V; i++) {
+            const float *at = z + h * head_dim + d + i * W;
+            acc[h][i] = v_mul(left < W ? v_load_n(at, left) : v_load(at), v_set(shrink[h]));
+        }
+    for (int j = 0; j < n; j++) {
+        vf x[MIX_V];
+        for (int i = 0; i < V; i++)
+            x[i] = left < W ? load_lanes_n(type, row_at(v, j), d, left) : load_lanes(type, row_at(v, j), d + i * W);
+        for (int h = 0; h < H; h++) {
+            vf pj = v_set(p[(size_t)h * p_stride + (size_t)j]);
+            for (int i = 0; i < V; i++) acc[h][i] = v_fma(pj, x[i], acc[h][i]);
+        }
+    }
+    for (int h = 0; h < H; h++)
+        for (int i = 0; i < V; i++) {
+            float *at = z + h * head_dim + d + i * W;
+            if (left < W) v_store_n(at, acc[h][i], left);
+            else v_store(at, acc[h][i]);
+        }
+}
+
+INLINE void mix_heads(enum cut_type type, struct rows v, int n, const float *p, size_t p_stride, const float *shrink,
+                      const int H, float *z, int head_dim) {
+    int d = 0;
+    for (; d + MIX_V * W <= head_dim; d += MIX_V * W)
+        mix_tile(type, v, n, p, p_stride, shrink, H, MIX_V, d, W, z, head_dim);
+    for (; d + W <= head_dim; d += W) mix_tile(type, v, n, p, p_stride, shrink, H, 1, d, W, z, head_dim);
+    if (d < head_dim) mix_tile(type, v, n, p, p_stride, shrink, H, 1, d, head_dim - d, z, head_dim);
+}
+
+INLINE void page_mix(enum cut_type type, struct rows v, int n, const float *p, size_t p_stride, const float *shrink,
+                     int n_q, float *z, int head_dim) {
+    int h = 0;
+    for (; h + 4 <= n_q; h += 4)
+        mix_heads(type, v, n, p + (size_t)h * p_stride, p_stride, shrink + h, 4, z + h * head_dim, head_dim);
+    for (; h < n_q; h++)
+        mix_heads(type, v, n, p + (size_t)h * p_stride, p_stride, shrink + h, 1, z + h * head_dim, head_dim);
+}
+
+enum { ATTN_S = (CUT_KV_PAGE + 15) / 16 * 16 };       /* scores of a page, in whole vectors */
+
+/* Scores to weights, in place, for one head and page: s_j becomes exp(s_j scale - m), m and l move on, and the result is
+ * the factor by which older sums shrink. ref.c explains. */
+INLINE float online_softmax(float *s, int n, float scale, float *m, float *l) {
+    for (int j = n; j < ATTN_S; j++) s[j] = -INFINITY;
+    vf top = v_set(*m);
+    for (int j = 0; j < ATTN_S; j += W) {
+        vf v = v_mul(v_load(s + j), v_set(scale));
+        v_store(s + j, v);
+        top = v_max(top, v);
+    }
+    float max = v_top(top);
+    vf shrink = v_exp(v_set(*m - max)), sum = v_zero();
+    for (int j = 0; j < ATTN_S; j += W) {
+        vf p = v_exp(v_add(v_load(s + j), v_set(-max)));
+        v_store(s + j, p);
+        sum = v_add(sum, p);
+    }
+    float f[W];
+    v_store(f, shrink);
+    *l = *l * f[0] + v_sum(sum);
+    *m = max;
+    return f[0];
+}
+
+static void attn(const struct cut_attn *a, const float *q, float *z, int g0, int g1, void *scratch) {
+    int n_q = a->n_head / a->n_head_kv, hd = a->head_dim;
+    float *s = scratch, *m = s + n_q * ATTN_S, *l = m + n_q, *shrink = l + n_q;
+
+    for (int g = g0; g < g1; g++) {
+        const float *qg = q + (size_t)g * (size_t)n_q * (size_t)hd;
+        float *zg = z + (qg - q);
+        for (int h = 0; h < n_q; h++) {
+            m[h] = -INFINITY;
+            l[h] = 0;
+        }
+        memset(zg, 0, (size_t)n_q * (size_t)hd * sizeof *zg);
+
+        for (int j = 0; j < a->n_vis; j += CUT_KV_PAGE) {
+            int n = cut_min(CUT_KV_PAGE, a->n_vis - j);
+            page_scores(a, page_rows(a, a->k, g, j), n, qg, n_q, s, ATTN_S);
+            for (int h = 0; h < n_q; h++) shrink[h] = online_softmax(s + h * ATTN_S, n, a->scale, m + h, l + h);
+            struct rows v = page_rows(a, a->v, g, j);
+            if (a->type == CUT_F16) page_mix(CUT_F16, v, n, s, ATTN_S, shrink, n_q, zg, hd);
+            else page_mix(CUT_F32, v, n, s, ATTN_S, shrink, n_q, zg, hd);
+        }
+        for (int h = 0; h < n_q; h++)
+            for (int i = 0; i < hd; i++) zg[h * hd + i] /= l[h];
+    }
+}
+
+static size_t attn_scratch(const struct cut_attn *a) {
+    return (size_t)(a->n_head / a->n_head_kv) * (ATTN_S + 3) * sizeof(float);
+}
+
+static void scores(const struct cut_attn *a, const float *q, int head, float *s) {
+    int g = head / (a->n_head / a->n_head_kv);
+    for (int j = 0; j < a->n_vis; j += CUT_KV_PAGE) {
+        int n = cut_min(CUT_KV_PAGE, a->n_vis - j);
+        page_scores(a, page_rows(a, a->k, g, j), n, q, 1, s + j, 0);
+        for (int i = 0; i < n; i++) s[j + i] *= a->scale;
+    }
+}
+
+static void softmax(float *p, const float *s, int n) {
+    vf top = v_set(-INFINITY), sum = v_zero();
+    int j = 0;
+    for (; j + W <= n; j += W) top = v_max(top, v_load(s + j));
+    float max = v_top(top);
+    for (; j < n; j++) max = fmaxf(max, s[j]);
+
+    vf shift = v_set(-max);
+    for (j = 0; j + W <= n; j += W) {
+        vf e = v_exp(v_add(v_load(s + j), shift));
+        v_store(p + j, e);
+        sum = v_add(sum, e);
+    }
+    float total = v_sum(sum);
+    if (j < n) {
+        v_store_n(p + j, v_exp(v_add(v_load_n(s + j, n - j), shift)), n - j);
+        for (int i = j; i < n; i++) total += p[i];
+    }
+    for (j = 0; j < n; j++) p[j] /= total;
+}
+
+static void mix(const struct cut_attn *a, const float *p, int head, float *z) {
+    int g = head / (a->n_head / a->n_head_kv);
+    float one = 1;
+    memset(z, 0, (size_t)a->head_dim * sizeof *z);
+    for (int j = 0; j < a->n_vis; j += CUT_KV_PAGE) {
+        int n = cut_min(CUT_KV_PAGE, a->n_vis - j);
+        struct rows v = page_rows(a, a->v, g, j);
+        if (a->type == CUT_F16) page_mix(CUT_F16, v, n, p + j, 0, &one, 1, z, a->head_dim);
+        else page_mix(CUT_F32, v, n, p + j, 0, &one, 1, z, a->head_dim);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * The entries above, for a file's fill function.
+ */
+static void fill_float_kernels(struct cut_kernels *k, const char *name) {
+    k->rms_norm = rms_norm;
+    k->add = add;
+    k->silu_mul = silu_mul;
+    k->rope = rope;
+    k->to_f16 = to_f16;
+    k->mm_f32[CUT_F32] = mm_f32_f32;
+    k->mm_f32[CUT_F16] = mm_f32_f16;
+    k->mm_f32[CUT_BF16] = mm_f32_bf16;
+    k->mm_f32[CUT_Q4_0] = mm_f32_q4_0;
+    k->mm_f32[CUT_Q8_0] = mm_f32_q8_0;
+    k->mm_f32[CUT_Q6_K] = mm_f32_q6_K;
+    for (int t = 0; t < CUT_TYPE_COUNT; t++)
+        if (k->mm_f32[t]) k->mm_f32_name[t] = name;
+    k->attn = attn;
+    k->attn_scratch = attn_scratch;
+    k->scores = scores;
+    k->softmax = softmax;
+    k->mix = mix;
+}
