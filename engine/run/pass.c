@@ -20,13 +20,11 @@ static float *row(const struct job *j, int i, int r) { return (float *)((char *)
 static int width(const struct job *j, int i) { return (int)cut_node_width(node(j, i), j->s->P); }
 static int rows(const struct job *j, int i) { return cut_node_rows(j->s, node(j, i)); }
 
-/* ---- one function per operation; each does rows [r0, r1) */
+/* ---- one function per operation, for one token, row range or head */
 
-static void embed(const struct job *j, int i, int t0, int t1) {
+static void embed(const struct job *j, int i, int t) {
     const struct cut_tensor_info *w = node(j, i)->w;
-    size_t row_bytes = w->bytes / w->ne[1];
-    for (int t = t0; t < t1; t++)
-        cut_decode(w->type, (const char *)w->data + (size_t)j->s->tok[t].id * row_bytes, row(j, i, t), w->ne[0]);
+    cut_decode(w->type, (const char *)w->data + (size_t)j->s->tok[t].id * (w->bytes / w->ne[1]), row(j, i, t), w->ne[0]);
 }
 
 static void rms_norm(const struct job *j, int i, int r) {
@@ -163,46 +161,47 @@ static void matmul_add(const struct job *j, int i) {
 /* Later tokens see more cells, so items go round the threads in turn instead of in stretches. */
 #define EACH_OF(count) for (int item = j->thread; item < (count); item += j->n_threads)
 
-static void run_step(const struct job *j) {
-    int i = j->step.first, n_head = j->s->model->config.n_head, n_kv = j->s->model->config.n_head_kv, r0, r1;
-    if (j->step.fusion == CUT_FUSE_MATMULS) {
-        matmuls(j, i, j->step.n);
-    } else if (j->step.fusion == CUT_FUSE_GATE_UP) {
-        gate_up(j, i);
-    } else if (j->step.fusion == CUT_FUSE_MATMUL_ADD) {
-        matmul_add(j, i);
-    } else if (j->step.fusion == CUT_FUSE_NORM_QUANTIZE) {
-        EACH_OF(rows(j, i)) rms_norm(j, i, item), quantize(j, i + 1, item);
-    } else if (j->step.fusion == CUT_FUSE_ROPE_STORE) {
-        EACH_OF(rows(j, i)) rope(j, i, item), rope(j, i + 1, item), kv_store(j, i + 2, item);
-    } else if (j->step.fusion == CUT_FUSE_ATTENTION && j->s->plain) {
-        EACH_OF(rows(j, i) * n_head) mix_fused(j, i + 2, item / n_head, item % n_head);
-    } else if (j->step.fusion == CUT_FUSE_ATTENTION) {
-        EACH_OF(rows(j, i) * n_kv) attention(j, i + 2, item / n_kv, item % n_kv);
-    } else switch (node(j, i)->op) {
-    case CUT_OP_EMBED:
-        cut_share(rows(j, i), 1, j->thread, j->n_threads, &r0, &r1);
-        embed(j, i, r0, r1);
-        break;
+/* One node by itself. */
+static void run_node(const struct job *j, int i) {
+    int n = rows(j, i), n_head = j->s->model->config.n_head, n_kv = j->s->model->config.n_head_kv;
+    bool by_group = !j->s->plain;      /* attention: online softmax takes a KV group at a time */
+    switch (node(j, i)->op) {
+    case CUT_OP_EMBED:    EACH_OF(n) embed(j, i, item); break;
+    case CUT_OP_RMS_NORM: EACH_OF(n) rms_norm(j, i, item); break;
+    case CUT_OP_QUANTIZE: EACH_OF(n) quantize(j, i, item); break;
+    case CUT_OP_ROUND:    EACH_OF(n) round_bf16(j, i, item); break;
     case CUT_OP_MATMUL:   matmuls(j, i, 1); break;
-    case CUT_OP_RMS_NORM: EACH_OF(rows(j, i)) rms_norm(j, i, item); break;
-    case CUT_OP_QUANTIZE: EACH_OF(rows(j, i)) quantize(j, i, item); break;
-    case CUT_OP_ROUND:    EACH_OF(rows(j, i)) round_bf16(j, i, item); break;
-    case CUT_OP_ROPE:     EACH_OF(rows(j, i)) rope(j, i, item); break;
-    case CUT_OP_KV_STORE: EACH_OF(rows(j, i)) kv_store(j, i, item); break;
-    case CUT_OP_ADD:      EACH_OF(rows(j, i)) add(j, i, item, 0, width(j, i)); break;
-    case CUT_OP_SILU_MUL: EACH_OF(rows(j, i)) silu_mul(j, i, item, 0, width(j, i)); break;
-    case CUT_OP_SCORES:   EACH_OF(rows(j, i) * n_head) scores(j, i, item / n_head, item % n_head); break;
-    case CUT_OP_SOFTMAX:  EACH_OF(rows(j, i) * n_head) softmax(j, i, item / n_head, item % n_head); break;
+    case CUT_OP_ROPE:     EACH_OF(n) rope(j, i, item); break;
+    case CUT_OP_KV_STORE: EACH_OF(n) kv_store(j, i, item); break;
+    case CUT_OP_SCORES:   EACH_OF(n * n_head) scores(j, i, item / n_head, item % n_head); break;
+    case CUT_OP_SOFTMAX:  EACH_OF(n * n_head) softmax(j, i, item / n_head, item % n_head); break;
     case CUT_OP_MIX:
-        if (j->s->plain) EACH_OF(rows(j, i) * n_head) mix(j, i, item / n_head, item % n_head);
-        else EACH_OF(rows(j, i) * n_kv) attention(j, i, item / n_kv, item % n_kv);
+        if (by_group) EACH_OF(n * n_kv) attention(j, i, item / n_kv, item % n_kv);
+        else EACH_OF(n * n_head) mix(j, i, item / n_head, item % n_head);
         break;
+    case CUT_OP_ADD:      EACH_OF(n) add(j, i, item, 0, width(j, i)); break;
+    case CUT_OP_SILU_MUL: EACH_OF(n) silu_mul(j, i, item, 0, width(j, i)); break;
     case CUT_OP_SAMPLE:
         if (j->thread == 0 && (j->s->sampler || j->sp == &j->s->kept))
-            for (int r = 0; r < rows(j, i); r++) sample(j, i, r);
+            for (int r = 0; r < n; r++) sample(j, i, r);
         break;
     case CUT_OP_COUNT: break;
+    }
+}
+
+static void run_step(const struct job *j) {
+    int i = j->step.first, n = rows(j, i), n_head = j->s->model->config.n_head, n_kv = j->s->model->config.n_head_kv;
+    switch (j->step.fusion) {
+    case CUT_FUSE_NONE:          run_node(j, i); break;
+    case CUT_FUSE_NORM_QUANTIZE: EACH_OF(n) rms_norm(j, i, item), quantize(j, i + 1, item); break;
+    case CUT_FUSE_MATMULS:       matmuls(j, i, j->step.n); break;
+    case CUT_FUSE_ROPE_STORE:    EACH_OF(n) rope(j, i, item), rope(j, i + 1, item), kv_store(j, i + 2, item); break;
+    case CUT_FUSE_ATTENTION:
+        if (j->s->plain) EACH_OF(n * n_head) mix_fused(j, i + 2, item / n_head, item % n_head);
+        else EACH_OF(n * n_kv) attention(j, i + 2, item / n_kv, item % n_kv);
+        break;
+    case CUT_FUSE_MATMUL_ADD:    matmul_add(j, i); break;
+    case CUT_FUSE_GATE_UP:       gate_up(j, i); break;
     }
 }
 
