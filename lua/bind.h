@@ -49,6 +49,7 @@ bool cut_lua_load(lua_State *L, const char *name, const char *text, size_t len);
 void cut_lua_open_sandbox(lua_State *L);
 void cut_lua_open_strings(lua_State *L);      /* pattern.c: find, match, gmatch, gsub into the table at the top */
 void cut_lua_open_prelude(lua_State *L);      /* prelude.c */
+extern const char cut_lua_lab_key;            /* its address: the registry key of what prelude/lab.lua returns */
 
 /* The table of what every script sees: `cut`, `plot`, `check`. Pushed. */
 void cut_lua_push_shared(lua_State *L);

@@ -15,7 +15,7 @@ EMBED(plot, "lua/prelude/plot.lua");
 EMBED(check, "lua/prelude/check.lua");
 EMBED(lab, "lua/prelude/lab.lua");
 
-const char CUT_LUA_LAB_KEY;
+const char cut_lua_lab_key;
 
 /* ---- what prelude files get as their argument: a table that scripts never see */
 
@@ -63,6 +63,6 @@ void cut_lua_open_prelude(lua_State *L) {
     run_file(L, "prelude/lab.lua", cut_prelude_lab, cut_prelude_lab_end, host, 1);
     lua_getfield(L, -2, "timings");
     lua_setfield(L, -2, "timings");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &CUT_LUA_LAB_KEY);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &cut_lua_lab_key);
     lua_settop(L, shared);
 }
