@@ -70,11 +70,13 @@ int cut_lua_fail(lua_State *L, enum cut_status status, const struct cut_err *err
 /* bind_tensor.c. A tensor holds its own floats, or is a view: of another tensor, or of a value that a probe was handed
  * and that dies when the probe returns. */
 struct cut_lua_tensor;
-/* Push a new tensor of the shape of `like`, its floats copied from it (or zero where data is NULL). */
-void cut_lua_push_tensor(lua_State *L, const struct cut_tensor *like);
+/* Push a new tensor with a copy of the value's floats (zero where it has none). */
+void cut_lua_push_tensor(lua_State *L, const struct cut_tensor *value);
 /* Push a view of an engine's value. cut_lua_tensor_expire ends it and every view made from it. */
-void cut_lua_lend_tensor(lua_State *L, const struct cut_tensor *t, bool writable);
+void cut_lua_lend_tensor(lua_State *L, const struct cut_tensor *value, bool writable);
 void cut_lua_tensor_expire(lua_State *L, int arg);
+/* Without the middle dimension where it counts nothing: (token, 1, dim) is (token, dim) in Lua. */
+struct cut_tensor cut_lua_squeeze(const struct cut_tensor *t);
 /* Push a new tensor whose floats the caller fills in. */
 float *cut_lua_push_floats(lua_State *L, int n_dims, const int64_t *ne, const char *name);
 /* The floats of a tensor argument, checked to be alive. */

@@ -187,6 +187,7 @@ static void enter(lua_State *L, struct session *s) {
  * all went well. */
 static int leave(lua_State *L, struct session *s, enum cut_status status, const struct cut_err *err) {
     cut_lua_leave(s->host);
+    cut_session_uncancel(s->s);    /* a request that came too late for this call is not for the next */
     s->L = NULL;
     cut_lua_charge(L, 0);
     if (s->probe_failed) return luaL_error(L, "%s", s->host->probe_error);
@@ -560,7 +561,7 @@ static int explain_gc(lua_State *L) {
  * @function Session:explain
  * @tparam string name of the step
  * @tparam {int,...} at the number's place, as it is indexed: t[i][j] is {i, j}
- * @treturn table how, note, value, total, ulps, terms ({label, a, b, term} each); or nil and a message
+ * @treturn table how, note, product (the terms are factors), value, total, ulps, terms ({label, a, b, term} each); or nil and a message
  * @usage
  * local s = cut.model.open():session{ keep = true }
  * s:feed("Once")
@@ -577,6 +578,9 @@ static int session_explain(lua_State *L) {
     enum cut_status status = cut_session_value(s->s, step, &t, &err);
     if (status) return lua_pushnil(L), lua_pushstring(L, err.msg), 2;
     int64_t at[3] = { 0, 0, 0 };
+    struct cut_tensor shown = cut_lua_squeeze(&t);
+    bool squeezed = shown.n_dims != t.n_dims;
+    t = shown;
     if ((int)lua_rawlen(L, 3) != t.n_dims) return luaL_error(L, "explain: %s has %d dimensions", t.name, t.n_dims);
     for (int i = 0; i < t.n_dims; i++) {
         int ok;
@@ -585,7 +589,7 @@ static int session_explain(lua_State *L) {
         int d = t.n_dims - 1 - i;
         if (!ok || v < 1 || v > t.ne[d])
             return luaL_error(L, "explain: index %d must be between 1 and %I", i + 1, (lua_Integer)t.ne[d]);
-        at[d] = v - 1;
+        at[squeezed && d == 1 ? 2 : d] = v - 1;
         lua_pop(L, 1);
     }
     struct explain_box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -594,9 +598,11 @@ static int session_explain(lua_State *L) {
     status = cut_session_explain(s->s, step, at, &b->e, &err);
     if (status) return cut_lua_fail(L, status, &err);
     const struct cut_explain *e = &b->e;
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     set_str(L, "how", e->how);
     set_str(L, "note", e->note);
+    lua_pushboolean(L, e->product);
+    lua_setfield(L, -2, "product");
     set_num(L, "value", e->value);
     set_num(L, "total", e->total);
     set_num(L, "ulps", e->ulps);

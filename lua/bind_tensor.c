@@ -1,7 +1,8 @@
 /* bind_tensor.c - cut.Tensor: an array of floats of one to three dimensions.
  *
  * In Lua the outermost dimension comes first and counts from 1: t[2] of a (rows, columns) tensor is its second row, a
- * view that shares the floats; t[2][5] a number. The engine stores ne[0], the innermost, first.
+ * view that shares the floats; t[2][5] a number. The engine stores ne[0], the innermost, first. A step's value has the
+ * token outermost: t[token][dim], or t[token][head][dim] where there are heads.
  *
  * Three kinds: a tensor with floats of its own; a view of such a tensor, which keeps it alive; and a loan, a window
  * on the engine's memory that a probe receives. A loan ends when the probe returns: its lease says so, and every view
@@ -54,6 +55,17 @@ static tensor *push_new(lua_State *L, int n_dims, const int64_t *ne, bool own) {
     return t;
 }
 
+struct cut_tensor cut_lua_squeeze(const struct cut_tensor *t) {
+    struct cut_tensor out = *t;
+    if (t->n_dims == 3 && t->ne[1] == 1 && !t->axis[1]) {
+        out.n_dims = 2;
+        out.ne[1] = t->ne[2];
+        out.axis[1] = t->axis[2];
+        out.ne[2] = 1;
+    }
+    return out;
+}
+
 static void describe(tensor *t, const struct cut_tensor *like) {
     t->tag = like->tag;
     t->edited = like->edited;
@@ -62,20 +74,22 @@ static void describe(tensor *t, const struct cut_tensor *like) {
         snprintf(t->axis[i], sizeof t->axis[i], "%s", like->axis[i] ? like->axis[i] : "");
 }
 
-void cut_lua_push_tensor(lua_State *L, const struct cut_tensor *like) {
-    tensor *t = push_new(L, like->n_dims, like->ne, true);
-    describe(t, like);
-    if (like->data) memcpy(t->data, like->data, (size_t)t->n * sizeof(float));
+void cut_lua_push_tensor(lua_State *L, const struct cut_tensor *value) {
+    struct cut_tensor like = cut_lua_squeeze(value);
+    tensor *t = push_new(L, like.n_dims, like.ne, true);
+    describe(t, &like);
+    if (like.data) memcpy(t->data, like.data, (size_t)t->n * sizeof(float));
     else memset(t->data, 0, (size_t)t->n * sizeof(float));
 }
 
-void cut_lua_lend_tensor(lua_State *L, const struct cut_tensor *like, bool writable) {
-    tensor *t = push_new(L, like->n_dims, like->ne, false);
-    describe(t, like);
+void cut_lua_lend_tensor(lua_State *L, const struct cut_tensor *value, bool writable) {
+    struct cut_tensor like = cut_lua_squeeze(value);
+    tensor *t = push_new(L, like.n_dims, like.ne, false);
+    describe(t, &like);
     t->lease = lua_newuserdatauv(L, sizeof *t->lease, 0);
     t->lease->alive = true;
     lua_setiuservalue(L, -2, 1);
-    t->data = like->data;
+    t->data = like.data;
     t->writable = writable;
 }
 

@@ -111,11 +111,7 @@ function Model:run(o)
   if type(o) ~= "table" then error("run takes a table: m:run{prompt = \"...\"}", 2) end
   only(o, run_options, "run")
   local patterns = type(o.cache) == "table" and o.cache or { o.cache }
-  local plain = o.plain
-  for _, p in ipairs(patterns) do       -- the free program has no such steps; the plain one does
-    if p:find("scores", 1, true) or p:find("pattern", 1, true) then plain = true end
-  end
-  local session, why = self:session{ tier = o.tier, threads = o.threads, ctx = o.ctx, plain = plain }
+  local session, why = self:session{ tier = o.tier, threads = o.threads, ctx = o.ctx, plain = o.plain }
   if not session then return nil, why end
   local r = {}
   for _, p in ipairs(patterns) do

@@ -29,6 +29,11 @@ int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(p
  * ../share/cutaway/models/pebble.gguf. Static; when neither is there, the first, so that an error can name it. */
 const char *cli_bundled_model(void);
 
+/* A script, malloc'd and terminated; "-" is standard input. NULL: err says why. */
+char *cli_read_text(const char *path, size_t *len, struct cut_err *err);
+/* The folder of the bundled models. */
+void cli_models_folder(char *out, size_t size);
+
 /* ---- options */
 
 enum cli_kind {
