@@ -88,6 +88,8 @@ INLINE vf v_rotate(vf x, vf cs) {
     return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cs), _mm256_mul_ps(swapped, _mm256_movehdup_ps(cs)));
 }
 
+INLINE void fetch(const void *p) { _mm_prefetch(p, _MM_HINT_T1); }
+
 #include "engine/kernels/lanes.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -186,8 +188,13 @@ INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k,
         wr[r] = row_at(w, cut_min(r, n_rows - 1));
         sum[r] = v_zero();
     }
+    const size_t step = 8 * (type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : type == CUT_Q8_0 ? sizeof(struct cut_q8_0) :
+                             sizeof(struct cut_q6_K) / 8);      /* bytes of a row in a turn of the loop */
+    const char *ahead = w.base + AHEAD;
     for (int b = 0; b < k / 32; b += 8) {
         int n = cut_min(8, k / 32 - b);
+        for (size_t i = 0; i < 4 * step; i += 64) fetch(ahead + i);
+        ahead += 4 * step;
         float d[4][8];
         for (int r = 0; r < 4; r++) v_store(d[r], n == 8 ? scales8(type, wr[r], b, 8, dx) : scales8(type, wr[r], b, n, dx));
         for (int i = 0; i < n; i++) {

@@ -48,103 +48,150 @@ INLINE void tile_block(enum cut_type type, void *tile, const uint8_t (*q)[32], c
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
- * One token. Two blocks of 32 fill a vector; four rows at a time share the activations and the correction for weights
- * that are stored with an offset (sum (w - z) q = sum w q - sum z q; the second term is the same for all rows).
+ * One token. Here every weight is used once, and what counts is to keep up with the memory it comes from.
+ *
+ * Four rows at a time share the activations and what is computed from them. Weights are the unsigned bytes now, with
+ * an offset z where the format has none of its own, and the sums start from the offset's share:
+ *   sum (w - z) q = sum w q - sum z q,   the second term being the same for all rows.
+ * A step takes 256 columns of each row. Sixteen partial sums a row are added at the end, in an order that is the same
+ * for each of the four.
  */
-struct rows { const char *base; size_t stride; };
+enum { STEP = 256, STEP_BLOCKS = STEP / 32 };
+struct four { const char *row[4]; };
 
-/* Blocks b and b + 1 of a row as unsigned bytes; `one`: there is no second block, its bytes are 0. */
-INLINE __m512i two_blocks(enum cut_type type, const void *row, int b, bool one) {
-    if (type == CUT_Q4_0) {
-        const struct cut_q4_0 *w = (const struct cut_q4_0 *)row + b;
-        __m512i v = _mm512_maskz_broadcast_i32x4(0x00FF, _mm_loadu_si128((const void *)w[0].qs));
-        if (!one) v = _mm512_mask_broadcast_i32x4(v, 0xFF00, _mm_loadu_si128((const void *)w[1].qs));
-        const __m512i shift = _mm512_set_epi32(4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0);
-        return _mm512_and_si512(_mm512_srlv_epi32(v, shift), _mm512_set1_epi8(15));
-    }
-    if (type == CUT_Q6_K) {          /* b is even: groups g = 0, 1 or 2, 3 of a half; see blocks.h */
-        const struct cut_q6_K *w = (const struct cut_q6_K *)row + b / 8;
-        int half = b % 8 / 4, g = b % 4;
-        __m512i low = _mm512_loadu_si512(w->ql + 64 * half);
-        __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)(w->qh + 32 * half)));
-        if (g) {
-            const __m512i shift = _mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0);
-            low = _mm512_srli_epi16(low, 4);
-            high = _mm512_srlv_epi32(high, shift);
-        } else {
-            const __m512i shift = _mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4);
-            high = _mm512_sllv_epi32(high, shift);
+INLINE __m512i start_from(int z, __m512i q) {
+    __m512i share = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8((char)z), q);
+    return _mm512_sub_epi32(_mm512_setzero_si512(), share);
+}
+
+/* Four blocks: their low nibbles fill a vector, four lanes a block, and their high nibbles another. */
+INLINE void step_q4_0(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+    /* In 16-bit words from the first block on: where the scales of the four stand, and the nibbles of the first three. */
+    const __m512i scales = _mm512_castsi256_si512(_mm256_set_epi16(27, 27, 27, 27, 18, 18, 18, 18, 9, 9, 9, 9, 0, 0, 0, 0));
+    const __m512i nibbles = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 26, 25, 24, 23, 22, 21, 20, 19,
+                                             17, 16, 15, 14, 13, 12, 11, 10, 8, 7, 6, 5, 4, 3, 2, 1);
+    const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    const __m512i mask = _mm512_set1_epi8(15);
+
+    for (int b = 0; b < STEP_BLOCKS; b += 4) {
+        __m512i q01 = _mm512_loadu_si512(q + 32 * b), q23 = _mm512_loadu_si512(q + 32 * b + 64);
+        __m512i q_low = _mm512_shuffle_i32x4(q01, q23, 0x88), q_high = _mm512_shuffle_i32x4(q01, q23, 0xDD);
+        __m512i start = _mm512_add_epi32(start_from(8, q_low), start_from(8, q_high));
+        __m512 dx = _mm512_permutexvar_ps(by_four, _mm512_castps128_ps512(_mm_loadu_ps(d + b)));
+        for (int r = 0; r < 4; r++) {
+            const struct cut_q4_0 *block = (const struct cut_q4_0 *)w.row[r] + b;
+            __m512i raw = _mm512_loadu_si512(block);
+            __m512i v = _mm512_mask_broadcast_i32x4(_mm512_permutexvar_epi16(nibbles, raw), 0xF000,
+                                                    _mm_loadu_si128((const void *)block[3].qs));
+            __m512i acc = _mm512_dpbusd_epi32(start, _mm512_and_si512(v, mask), q_low);
+            acc = _mm512_dpbusd_epi32(acc, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask), q_high);
+            __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
+            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx), sum[r]);
         }
-        /* (low & 15) | (high & 48), in one operation once high is masked: 0xEA = (a & b) | c. */
-        return _mm512_ternarylogic_epi32(low, _mm512_set1_epi8(15), _mm512_and_si512(high, _mm512_set1_epi8(48)), 0xEA);
     }
-    const struct cut_q8_0 *w = (const struct cut_q8_0 *)row + b;
-    __m512i v = _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)w[0].qs));
-    if (!one) v = _mm512_inserti64x4(v, _mm256_loadu_si256((const void *)w[1].qs), 1);
-    return _mm512_xor_si512(v, _mm512_set1_epi8(-128));
 }
 
-INLINE int zero_of(enum cut_type type) { return type == CUT_Q8_0 ? 128 : block_zero(type); }
+/* Two blocks fill a vector, eight lanes a block. */
+INLINE void step_q8_0(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+    const __m512i scales = _mm512_castsi256_si512(_mm256_set_epi16(17, 17, 17, 17, 17, 17, 17, 17, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m512i by_eight = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 
-/* 16 scales of a row from block b on, by those of the activations: of 16 blocks (n exist), or of the 16 halves of 8. */
-INLINE __m512 scales16(enum cut_type type, const void *row, int b, int n, const float *dx) {
-    if (type == CUT_Q6_K) {
-        const struct cut_q6_K *w = (const struct cut_q6_K *)row + b / 8;
-        __m512 s = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)w->scales)));
-        const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
-        __m512 x = _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(dx + b)));
-        return _mm512_mul_ps(s, _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(w->d)), x));
+    for (int b = 0; b < STEP_BLOCKS; b += 2) {
+        __m512i qv = _mm512_loadu_si512(q + 32 * b), start = start_from(128, qv);
+        __m512 dx = _mm512_permutexvar_ps(by_eight, _mm512_castps128_ps512(_mm_loadl_pi(_mm_setzero_ps(), (const void *)(d + b))));
+        for (int r = 0; r < 4; r++) {
+            const struct cut_q8_0 *block = (const struct cut_q8_0 *)w.row[r] + b;
+            __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)block[0].qs));
+            v = _mm512_inserti64x4(v, _mm256_loadu_si256((const void *)block[1].qs), 1);
+            __m512i acc = _mm512_dpbusd_epi32(start, _mm512_xor_si512(v, _mm512_set1_epi8(-128)), qv);
+            __m512i raw = _mm512_loadu_si512(block);           /* 64 of 68 bytes: both scales, words 0 and 17 */
+            __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
+            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx), sum[r]);
+        }
     }
-    uint16_t d[16] = { 0 };
-    for (int i = 0; i < n; i++)
-        d[i] = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b + i)->d : ((const struct cut_q8_0 *)row + b + i)->d;
-    return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_loadu_si256((const void *)d)),
-                         _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), dx + b));
 }
 
-/* The scales of blocks b and b + 1, each in the lanes of its block: eight lanes, or four and four. */
-INLINE __m512 spread(enum cut_type type, __m512 scales, int i) {
-    const __m512i q6 = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    const __m512i q = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    __m512i first = _mm512_set1_epi32(type == CUT_Q6_K ? 2 * i : i);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(type == CUT_Q6_K ? q6 : q, first), scales);
-}
+/* One block of 256: groups g = 0, 1 of a half (see blocks.h) fill a vector, then g = 2, 3; four lanes a scale. */
+INLINE void step_q6_K(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+    const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    const __m512i left = _mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4);
+    const __m512i right = _mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m512i low4 = _mm512_set1_epi8(15), bits45 = _mm512_set1_epi8(48);
 
-/* sum[r] += blocks b and b + 1 of each of four rows; i counts them from the first that `scales` speaks of. */
-INLINE void gemv_step(enum cut_type type, const void *const wr[4], int b, int i, bool one, const int8_t *q,
-                      const __m512 scales[4], __m512 sum[4]) {
-    __m512i qv = one ? _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)(q + 32 * b))) : _mm512_loadu_si512(q + 32 * b);
-    __m512i zeros = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8((char)zero_of(type)), qv);
-    __m512i start = _mm512_sub_epi32(_mm512_setzero_si512(), zeros);
+    __m512 dx = _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(d))), scale[4];
     for (int r = 0; r < 4; r++) {
-        __m512i s = _mm512_dpbusd_epi32(start, two_blocks(type, wr[r], b, one), qv);
-        sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), spread(type, scales[r], i), sum[r]);
+        const struct cut_q6_K *block = (const struct cut_q6_K *)w.row[r];
+        __m512 s = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)block->scales)));
+        scale[r] = _mm512_mul_ps(s, _mm512_mul_ps(_mm512_set1_ps(_cvtsh_ss(block->d)), dx));
+    }
+    for (int half = 0; half < 2; half++) {
+        __m512i qa = _mm512_loadu_si512(q + 128 * half), qb = _mm512_loadu_si512(q + 128 * half + 64);
+        __m512i start_a = start_from(32, qa), start_b = start_from(32, qb);
+        __m512i to_a = _mm512_add_epi32(by_four, _mm512_set1_epi32(8 * half)), to_b = _mm512_add_epi32(to_a, _mm512_set1_epi32(4));
+        for (int r = 0; r < 4; r++) {
+            const struct cut_q6_K *block = (const struct cut_q6_K *)w.row[r];
+            __m512i low = _mm512_loadu_si512(block->ql + 64 * half);
+            __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)(block->qh + 32 * half)));
+            __m512i high_a = _mm512_and_si512(_mm512_sllv_epi32(high, left), bits45);
+            __m512i high_b = _mm512_and_si512(_mm512_srlv_epi32(high, right), bits45);
+            /* 0xEA is (low & low4) | high. */
+            __m512i va = _mm512_ternarylogic_epi32(low, low4, high_a, 0xEA);
+            __m512i vb = _mm512_ternarylogic_epi32(_mm512_srli_epi16(low, 4), low4, high_b, 0xEA);
+            __m512 a = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start_a, va, qa));
+            __m512 b = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start_b, vb, qb));
+            sum[r] = _mm512_fmadd_ps(a, _mm512_permutexvar_ps(to_a, scale[r]), sum[r]);
+            sum[r] = _mm512_fmadd_ps(b, _mm512_permutexvar_ps(to_b, scale[r]), sum[r]);
+        }
     }
 }
 
-/* Four rows by one token: sixteen partial sums a row, added at the end in an order that is the same for each. */
-INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k, float *y) {
+INLINE void step(enum cut_type type, struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+    if (type == CUT_Q4_0) step_q4_0(w, q, d, sum);
+    else if (type == CUT_Q8_0) step_q8_0(w, q, d, sum);
+    else step_q6_K(w, q, d, sum);
+}
+
+/* Rows r to r + 3 (n of them exist; the others repeat the last) by one token.
+ *
+ * The processor fetches ahead by itself where it sees a long run of addresses; four short rows are not one. But the four
+ * together are a piece of the matrix, and pieces follow each other: so each step asks for as many bytes as it reads, in
+ * the order they lie in memory, AHEAD bytes on, into the second-level cache (the first would not hold them so long). */
+enum { AHEAD = 16384 };
+
+INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, void *x, int k, float *y) {
+    const size_t step_bytes = type == CUT_Q6_K ? sizeof(struct cut_q6_K) :
+                              STEP_BLOCKS * (type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : sizeof(struct cut_q8_0));
     const int8_t *q = cut_q8_q(x);
-    const float *dx = cut_q8_d(x, k);
-    const int group = type == CUT_Q6_K ? 8 : 16;       /* blocks that a vector of scales covers */
-    int n_blocks = k / 32;
-    const void *wr[4];
-    __m512 sum[4], scales[4];
+    const float *d = cut_q8_d(x, k);
+    struct four w;
+    __m512 sum[4];
     for (int r = 0; r < 4; r++) {
-        wr[r] = w.base + (size_t)cut_min(r, n_rows - 1) * w.stride;
+        w.row[r] = base + (size_t)cut_min(r, n - 1) * stride;
         sum[r] = _mm512_setzero_ps();
     }
-    int b = 0;
-    for (; b + group <= n_blocks; b += group) {
-        for (int r = 0; r < 4; r++) scales[r] = scales16(type, wr[r], b, group, dx);
-        for (int i = 0; i < group; i += 2) gemv_step(type, wr, b + i, i, false, q, scales, sum);
+    const char *ahead = base + AHEAD;
+    int c = 0;
+    for (; c + STEP <= k; c += STEP) {
+        for (size_t i = 0; i < 4 * step_bytes; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
+        ahead += 4 * step_bytes;
+        step(type, w, q + c, d + c / 32, sum);
+        for (int r = 0; r < 4; r++) w.row[r] += step_bytes;
     }
-    if (b < n_blocks) {
-        int n = n_blocks - b;
-        for (int r = 0; r < 4; r++) scales[r] = scales16(type, wr[r], b, n, dx);
-        for (int i = 0; i < n; i += 2) gemv_step(type, wr, b + i, i, i + 1 == n, q, scales, sum);
+    if (c < k) {                                   /* the last blocks, with blocks of zeros after them */
+        char rest[4][STEP_BLOCKS * sizeof(struct cut_q8_0)] = { { 0 } };
+        int8_t q_rest[STEP] = { 0 };
+        float d_rest[STEP_BLOCKS] = { 0 };
+        size_t left = (size_t)(k - c);
+        memcpy(q_rest, q + c, left);
+        memcpy(d_rest, d + c / 32, left / 32 * sizeof *d);
+        for (int r = 0; r < 4; r++) {
+            memcpy(rest[r], w.row[r], left / 32 * (step_bytes / STEP_BLOCKS));
+            w.row[r] = rest[r];
+        }
+        step(type, w, q_rest, d_rest, sum);
     }
-    for (int r = 0; r < n_rows; r++) y[r] = _mm512_reduce_add_ps(sum[r]);
+    for (int r = 0; r < n; r++) y[r] = _mm512_reduce_add_ps(sum[r]);
 }
 
 /* Below this many tokens unpacking does not pay. */
@@ -155,12 +202,10 @@ INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
         mm_tiles(m, r0, r1, type);
         return;
     }
-    for (int r = r0; r < r1; r += 4) {
-        struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
+    for (int r = r0; r < r1; r += 4)
         for (int t = 0; t < m->t; t++)
-            gemv4(type, w, cut_min(4, r1 - r), (char *)m->x + (size_t)t * m->x_stride, m->k,
-                  m->y + (size_t)t * m->y_stride + r);
-    }
+            gemv4(type, (const char *)m->w + (size_t)r * m->w_stride, m->w_stride, cut_min(4, r1 - r),
+                  (char *)m->x + (size_t)t * m->x_stride, m->k, m->y + (size_t)t * m->y_stride + r);
 }
 static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0); }
 static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0); }

@@ -109,7 +109,7 @@ INLINE void unpack_tile(enum cut_type type, const char *w, size_t stride, int n,
 }
 
 /* TILE_T tokens of activations at a time, [block][token], offset by 128; tokens beyond n are zeros. */
-enum { TILE_T = 16, TILE_ROWS = 64 };
+enum { TILE_T = 16 };
 struct tile_x {
     uint8_t (*q)[TILE_T][32];
     float (*d)[TILE_T];
@@ -131,7 +131,11 @@ INLINE void pack_tokens(struct tile_x x, const struct cut_mm *m, int t0, int n) 
 /* sum[t][lane] += the share of one block, for n tokens (rounded up to a multiple of 4). In the including file. */
 INLINE void tile_block(enum cut_type type, void *tile, const uint8_t (*q)[32], const float *d, int n, float (*sum)[N]);
 
-/* TILE_ROWS rows are unpacked into scratch and stay in the second-level cache; then tokens pass, TILE_T at a time. */
+/* Rows unpacked at a time: the more, the more often packed tokens are used; but they should stay in the second-level
+ * cache, which holds 64 rows of 6000 columns or so in a megabyte. */
+INLINE int tile_rows(int k) { return k <= 3072 ? 128 : 64; }
+
+/* tile_rows(k) rows are unpacked into scratch; then the tokens pass, TILE_T at a time. */
 INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     const size_t bytes = tile_bytes(block_scales(type));
     int n_blocks = m->k / 32;
@@ -144,8 +148,8 @@ INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type)
     x.d = (void *)at;
     at += (size_t)n_blocks * sizeof *x.d;
 
-    for (int r = r0; r < r1; r += TILE_ROWS) {
-        int rows = cut_min(TILE_ROWS, r1 - r);
+    for (int r = r0, rows; r < r1; r += rows) {
+        rows = cut_min(tile_rows(m->k), r1 - r);
         const char *w = (const char *)m->w + (size_t)r * m->w_stride;
         for (int i = 0; i < rows; i += N)
             for (int b = 0; b < n_blocks; b++)
@@ -171,5 +175,5 @@ INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type)
  * MM_ROWS rows of a quantized format: 64 k bytes. */
 static inline size_t mm_tiles_scratch(int k) {
     size_t blocks = (size_t)k / 32;
-    return TILE_T * N * sizeof(float) + blocks * (TILE_T * 36 + TILE_ROWS / N * tile_bytes(2));
+    return TILE_T * N * sizeof(float) + blocks * (TILE_T * 36 + (size_t)tile_rows(k) / N * tile_bytes(2));
 }

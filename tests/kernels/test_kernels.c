@@ -104,7 +104,10 @@ TEST(kernels_quantize_q8) {
     float *x = buffer(N * 4);
     uint64_t rng = 2;
     for (int round = 0; round < 200; round++) {
-        for (int i = 0; i < N; i++) x[i] = ldexpf(random_float(&rng), random_int(&rng, 40) - 20);
+        for (int i = 0; i < N; i++) {
+            x[i] = random_float(&rng);
+            x[i] = ldexpf(x[i], random_int(&rng, 40) - 20);
+        }
         quantize_alike(x, N);
         for (int i = 0; i < N; i++) x[i] = random_float(&rng);
         quantize_alike(x, 32 * (1 + round % 64));
@@ -167,7 +170,8 @@ TEST(kernels_add_silu_f16) {
             float *a = buffer((size_t)n * 4), *b = buffer((size_t)n * 4), *y = buffer((size_t)n * 4);
             uint16_t *h = buffer((size_t)n * 2);
             for (int j = 0; j < n; j++) {
-                a[j] = ldexpf(random_float(&rng), random_int(&rng, 40) - 26);
+                float f = random_float(&rng);
+                a[j] = ldexpf(f, random_int(&rng, 40) - 26);
                 b[j] = random_float(&rng);
             }
             k.add(y, a, b, n);
@@ -177,7 +181,7 @@ TEST(kernels_add_silu_f16) {
             k.silu_mul(y, a, b, n);
             for (int j = 0; j < n; j++) {
                 double want = a[j] / (1 + exp(-(double)a[j])) * b[j];
-                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + FLT_MIN, "%s: silu(%g) * %g = %.9g, not %.9g",
+                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 32 * FLT_MIN, "%s: silu(%g) * %g = %.9g, not %.9g",
                       cut_tier_name(tier), a[j], b[j], y[j], want);
             }
             memcpy(b, y, (size_t)n * 4);
@@ -207,7 +211,7 @@ TEST(kernels_to_f16_all) {
     free(h);
 }
 
-/* exp inside silu at the ends of the floats: nothing but the right limits. */
+/* exp inside silu at the ends of the floats. Below -88.7 exp(-x) is infinite and silu 0, off by at most 89 exp(-88.7). */
 TEST(kernels_silu_ends) {
     static const float ends[] = { -INFINITY, -FLT_MAX, -1000, -104, -89, -88, -87, 0, 87, 89, 104, 1000, FLT_MAX };
     EACH_TIER(tier) {
@@ -222,7 +226,7 @@ TEST(kernels_silu_ends) {
             k.silu_mul(y, g, u, 16);
             double want = ends[i] / (1 + exp(-(double)ends[i]));
             for (int j = 0; j < 16; j++)
-                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 100 * FLT_MIN, "%s: silu(%g) = %g", cut_tier_name(tier), g[j], y[j]);
+                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 32 * FLT_MIN, "%s: silu(%g) = %g", cut_tier_name(tier), g[j], y[j]);
         }
         float nan[16] = { NAN }, one[16] = { 1, 1 }, y[16];
         k.silu_mul(y, nan, one, 16);
