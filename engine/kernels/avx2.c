@@ -262,7 +262,7 @@ INLINE void tile_block(enum cut_type type, void *tile, const uint8_t (*q)[32], c
 }
 
 /* Below this many tokens unpacking does not pay. */
-enum { TILE_MIN = 4 };
+enum { TILE_MIN = 3 };
 
 INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     if (m->t >= TILE_MIN) {

@@ -1,0 +1,255 @@
+/* neon.c - 4 floats or 16 bytes at a time: every 64-bit ARM processor. The byte products of ARMv8.2 (SDOT) are used where
+ * the processor has them.
+ */
+#include <arm_neon.h>
+#include <sys/auxv.h>
+
+#include "engine/kernels/kern.h"
+#include "engine/quant/blocks.h"
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * The float operations lanes.h is written in
+ */
+#define W 4
+#define DOT_T 4
+#define MIX_V 4
+#define INLINE static inline __attribute__((always_inline))
+typedef float32x4_t vf;
+
+INLINE vf v_zero(void) { return vdupq_n_f32(0); }
+INLINE vf v_set(float f) { return vdupq_n_f32(f); }
+INLINE vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
+INLINE vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
+INLINE vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
+INLINE vf v_max(vf a, vf b) { return vmaxq_f32(a, b); }
+INLINE vf v_min(vf a, vf b) { return vminq_f32(a, b); }
+INLINE vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+INLINE vf v_round(vf v) { return vrndnq_f32(v); }
+
+INLINE vf v_load(const float *p) { return vld1q_f32(p); }
+INLINE void v_store(float *p, vf v) { vst1q_f32(p, v); }
+INLINE vf v_load_n(const float *p, int n) {
+    float f[W] = { 0 };
+    memcpy(f, p, (size_t)n * sizeof *f);
+    return v_load(f);
+}
+INLINE void v_store_n(float *p, vf v, int n) {
+    float f[W];
+    v_store(f, v);
+    memcpy(p, f, (size_t)n * sizeof *f);
+}
+
+INLINE uint16x4_t load_halves_n(const uint16_t *p, int n) {
+    uint16_t h[W] = { 0 };
+    memcpy(h, p, (size_t)n * sizeof *h);
+    return vld1_u16(h);
+}
+INLINE vf from_f16(uint16x4_t h) { return vcvt_f32_f16(vreinterpret_f16_u16(h)); }
+INLINE vf from_bf16(uint16x4_t h) { return vreinterpretq_f32_u32(vshll_n_u16(h, 16)); }
+INLINE vf v_load_f16(const uint16_t *p) { return from_f16(vld1_u16(p)); }
+INLINE vf v_load_f16_n(const uint16_t *p, int n) { return from_f16(load_halves_n(p, n)); }
+INLINE vf v_load_bf16(const uint16_t *p) { return from_bf16(vld1_u16(p)); }
+INLINE vf v_load_bf16_n(const uint16_t *p, int n) { return from_bf16(load_halves_n(p, n)); }
+INLINE void v_store_f16(uint16_t *p, vf v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+INLINE void v_store_f16_n(uint16_t *p, vf v, int n) {
+    uint16_t h[W];
+    v_store_f16(h, v);
+    memcpy(p, h, (size_t)n * sizeof *h);
+}
+
+/* 2^n by writing n into the exponent; in two factors, because n may be beyond what one exponent holds. */
+INLINE vf v_scale2(vf v, vf n) {
+    int32x4_t all = vcvtnq_s32_f32(n), half = vshrq_n_s32(all, 1), bias = vdupq_n_s32(127);
+    int32x4_t a = vshlq_n_s32(vaddq_s32(half, bias), 23);
+    int32x4_t b = vshlq_n_s32(vaddq_s32(vsubq_s32(all, half), bias), 23);
+    return vmulq_f32(vmulq_f32(v, vreinterpretq_f32_s32(a)), vreinterpretq_f32_s32(b));
+}
+
+INLINE float v_sum(vf v) { return vaddvq_f32(v); }
+INLINE float v_top(vf v) { return vmaxvq_f32(v); }
+INLINE void v_sum4(const vf v[4], float *out, int n) {
+    vf sum = vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3]));
+    if (n == 4) v_store(out, sum);
+    else v_store_n(out, sum, n);
+}
+
+INLINE vf v_rotate(vf x, vf cs) {
+    static const float sign[W] = { -1, 1, -1, 1 };
+    vf c = vtrn1q_f32(cs, cs), s = vmulq_f32(vtrn2q_f32(cs, cs), vld1q_f32(sign));
+    return vfmaq_f32(vmulq_f32(vrev64q_f32(x), s), x, c);
+}
+
+INLINE void fetch(const void *p) { __builtin_prefetch(p, 0, 2); }
+
+#include "engine/kernels/lanes.h"
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Activations to 8 bits, to the bit as ref.c has it: magnitudes are compared as integers, whose order is that of the
+ * floats (and infinity and NaN come last), and FCVTAS rounds to nearest, ties away from zero.
+ */
+static void quantize_q8(void *row, const float *x, int n) {
+    int8_t *q = cut_q8_q(row);
+    float *d = cut_q8_d(row, n);
+    int32_t *s = cut_q8_s(row, n);
+
+    for (int b = 0; b < n / 32; b++, x += 32, q += 32) {
+        float32x4_t v[8];
+        int32x4_t max = vdupq_n_s32(0);
+        for (int i = 0; i < 8; i++) {
+            v[i] = vld1q_f32(x + 4 * i);
+            max = vmaxq_s32(max, vandq_s32(vreinterpretq_s32_f32(v[i]), vdupq_n_s32(INT32_MAX)));
+        }
+        int32_t top = vmaxvq_s32(max);
+        memcpy(&d[b], &top, sizeof top);
+        d[b] /= 127.0f;
+        if (d[b] < FLT_MIN) d[b] = 0;
+        if (top >= 0x7F800000) d[b] = NAN;
+        s[b] = 0;
+        if (!(d[b] > 0)) {
+            memset(q, 0, 32);
+            continue;
+        }
+        int32x4_t w[8], sum = vdupq_n_s32(0);
+        for (int i = 0; i < 8; i++) {
+            w[i] = vcvtaq_s32_f32(vdivq_f32(v[i], vdupq_n_f32(d[b])));
+            sum = vaddq_s32(sum, w[i]);
+        }
+        for (int i = 0; i < 8; i += 4) {
+            int16x8_t low = vcombine_s16(vmovn_s32(w[i]), vmovn_s32(w[i + 1]));
+            int16x8_t high = vcombine_s16(vmovn_s32(w[i + 2]), vmovn_s32(w[i + 3]));
+            vst1q_s8(q + 4 * i, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+        }
+        s[b] = vaddvq_s32(sum);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Quantized weights. A tile of 4 rows by T tokens: a block of each row is unpacked to signed bytes in registers and
+ * meets T tokens there. Each row and token has four partial sums, added at the end in the same order for all, so that
+ * here, too, a result does not depend on its company.
+ */
+
+/* The 32 weights of block b. */
+INLINE int8x16x2_t block_bytes(enum cut_type type, const void *row, int b) {
+    int8x16x2_t w;
+    if (type == CUT_Q4_0) {
+        uint8x16_t v = vld1q_u8(((const struct cut_q4_0 *)row + b)->qs);
+        w.val[0] = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), vdupq_n_s8(8));
+        w.val[1] = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(v, 4)), vdupq_n_s8(8));
+    } else if (type == CUT_Q6_K) {
+        const struct cut_q6_K *at = (const struct cut_q6_K *)row + b / 8;
+        int half = b % 8 / 4, g = b % 4;
+        const uint8_t *ql = at->ql + 64 * half + 32 * (g & 1), *qh = at->qh + 32 * half;
+        int8x16_t down_low = vdupq_n_s8((int8_t)(-4 * (g >> 1))), down_high = vdupq_n_s8((int8_t)(-2 * g));
+        for (int i = 0; i < 2; i++) {
+            uint8x16_t low = vandq_u8(vshlq_u8(vld1q_u8(ql + 16 * i), down_low), vdupq_n_u8(15));
+            uint8x16_t high = vandq_u8(vshlq_u8(vld1q_u8(qh + 16 * i), down_high), vdupq_n_u8(3));
+            w.val[i] = vsubq_s8(vreinterpretq_s8_u8(vsliq_n_u8(low, high, 4)), vdupq_n_s8(32));
+        }
+    } else {
+        const int8_t *q = ((const struct cut_q8_0 *)row + b)->qs;
+        w.val[0] = vld1q_s8(q);
+        w.val[1] = vld1q_s8(q + 16);
+    }
+    return w;
+}
+
+INLINE float block_scale(enum cut_type type, const void *row, int b) {
+    uint16_t d = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b)->d :
+                 type == CUT_Q8_0 ? ((const struct cut_q8_0 *)row + b)->d : ((const struct cut_q6_K *)row + b / 8)->d;
+    return vgetq_lane_f32(from_f16(vdup_n_u16(d)), 0);
+}
+
+/* sum += the products of 16 bytes, by fours. Without SDOT, by way of 16 bits: two products, each at most
+ * 128 * 127 = 16256, just fit.
+ *
+ * GCC can be told, line by line, to assemble an instruction that the processor may lack; mm_q8_*_sdot runs only where
+ * HWCAP promises it. Clang cannot, and uses SDOT when the whole file is compiled for it (-march=armv8.2-a+dotprod). */
+#if defined(__ARM_FEATURE_DOTPROD)
+enum { KNOWS_SDOT = 1 };
+INLINE int32x4_t sdot16(int32x4_t sum, int8x16_t w, int8x16_t q) { return vdotq_s32(sum, w, q); }
+#elif !defined(__clang__)
+enum { KNOWS_SDOT = 1 };
+INLINE int32x4_t sdot16(int32x4_t sum, int8x16_t w, int8x16_t q) {
+    __asm__(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(w), "w"(q));
+    return sum;
+}
+#else
+enum { KNOWS_SDOT = 0 };
+INLINE int32x4_t sdot16(int32x4_t sum, int8x16_t w, int8x16_t q) { return (void)w, (void)q, sum; }
+#endif
+
+INLINE int32x4_t dot16(bool sdot, int32x4_t sum, int8x16_t w, int8x16_t q) {
+    if (sdot) return sdot16(sum, w, q);
+    int16x8_t pairs = vmlal_high_s8(vmull_s8(vget_low_s8(w), vget_low_s8(q)), w, q);
+    return vpadalq_s16(sum, pairs);
+}
+
+INLINE void mm_tile(enum cut_type type, bool sdot, struct rows w, int n, struct rows x, const int T, int k, float *y,
+                    size_t y_stride) {
+    const void *wr[4];
+    vf sum[4][4];
+    for (int r = 0; r < 4; r++) wr[r] = row_at(w, cut_min(r, n - 1));
+    for (int t = 0; t < T; t++)
+        for (int r = 0; r < 4; r++) sum[t][r] = v_zero();
+
+    for (int b = 0; b < k / 32; b++) {
+        int8x16x2_t bytes[4];
+        float d[4];
+        for (int r = 0; r < 4; r++) {
+            bytes[r] = block_bytes(type, wr[r], b);
+            d[r] = block_scale(type, wr[r], b);
+        }
+        for (int t = 0; t < T; t++) {
+            void *xt = (void *)row_at(x, t);
+            int8x16_t q0 = vld1q_s8(cut_q8_q(xt) + 32 * b), q1 = vld1q_s8(cut_q8_q(xt) + 32 * b + 16);
+            float dx = cut_q8_d(xt, k)[b];
+            for (int r = 0; r < 4; r++) {
+                int32x4_t acc = dot16(sdot, vdupq_n_s32(0), bytes[r].val[0], q0);
+                if (type == CUT_Q6_K) {
+                    const int8_t *s = ((const struct cut_q6_K *)wr[r] + b / 8)->scales + b % 8 * 2;
+                    int32x4_t second = dot16(sdot, vdupq_n_s32(0), bytes[r].val[1], q1);
+                    acc = vmlaq_n_s32(vmulq_n_s32(acc, s[0]), second, s[1]);
+                } else {
+                    acc = dot16(sdot, acc, bytes[r].val[1], q1);
+                }
+                sum[t][r] = vfmaq_n_f32(sum[t][r], vcvtq_f32_s32(acc), d[r] * dx);
+            }
+        }
+    }
+    for (int t = 0; t < T; t++) v_sum4(sum[t], y + (size_t)t * y_stride, n);
+}
+
+INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type, bool sdot) {
+    for (int r = r0; r < r1; r += 4) {
+        struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
+        int n = cut_min(4, r1 - r), t = 0;
+        for (; t + 4 <= m->t; t += 4) {
+            struct rows x = { (const char *)m->x + (size_t)t * m->x_stride, m->x_stride };
+            mm_tile(type, sdot, w, n, x, 4, m->k, m->y + (size_t)t * m->y_stride + r, m->y_stride);
+        }
+        for (; t < m->t; t++) {
+            struct rows x = { (const char *)m->x + (size_t)t * m->x_stride, m->x_stride };
+            mm_tile(type, sdot, w, n, x, 1, m->k, m->y + (size_t)t * m->y_stride + r, m->y_stride);
+        }
+    }
+}
+static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0, false); }
+static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0, false); }
+static void mm_q8_q6_K(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K, false); }
+static void mm_q8_q4_0_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0, true); }
+static void mm_q8_q8_0_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0, true); }
+static void mm_q8_q6_K_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K, true); }
+
+static size_t mm_scratch(int k) { return MM_ROWS * cut_round_up((size_t)k * sizeof(float), CUT_ALIGN); }
+
+void cut_kernels_fill_neon(struct cut_kernels *k) {
+    bool sdot = KNOWS_SDOT && getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+    fill_float_kernels(k, "neon");
+    k->quantize_q8 = quantize_q8;
+    k->mm_q8[CUT_Q4_0] = sdot ? mm_q8_q4_0_sdot : mm_q8_q4_0;
+    k->mm_q8[CUT_Q8_0] = sdot ? mm_q8_q8_0_sdot : mm_q8_q8_0;
+    k->mm_q8[CUT_Q6_K] = sdot ? mm_q8_q6_K_sdot : mm_q8_q6_K;
+    k->mm_q8_name[CUT_Q4_0] = k->mm_q8_name[CUT_Q8_0] = k->mm_q8_name[CUT_Q6_K] = sdot ? "neon sdot" : "neon";
+    k->mm_scratch = mm_scratch;
+}
