@@ -161,51 +161,73 @@ INLINE __m256i dot_pairs(enum cut_type type, const void *row, int b, __m256i q, 
     return _mm256_sub_epi16(_mm256_maddubs_epi16(w, q), zeros);
 }
 
-/* What the pairs are multiplied by as they are added in fours: 1, or the two integer scales of a q6_K block. */
-INLINE __m256i pair_scales(enum cut_type type, const void *row, int b) {
-    if (type != CUT_Q6_K) return _mm256_set1_epi16(1);
-    const int8_t *s = ((const struct cut_q6_K *)row + b / 8)->scales + b % 8 * 2;
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(s[0])), _mm_set1_epi16(s[1]), 1);
+/* Scales of eight consecutive blocks (n of them exist) by those of the activations: d[b], or for q6_K d[2 b] and
+ * d[2 b + 1] for the halves of a block. */
+INLINE void scales8(enum cut_type type, const void *row, int b, int n, const float *dx, float d[16]) {
+    vf x = n < 8 ? v_load_n(dx + b, n) : v_load(dx + b);
+    if (type == CUT_Q6_K) {
+        const struct cut_q6_K *w = (const struct cut_q6_K *)row + b / 8;
+        __m128i s = _mm_loadu_si128((const void *)w->scales);
+        x = v_mul(x, v_set(_cvtsh_ss(w->d)));
+        for (int i = 0; i < 2; i++, s = _mm_srli_si128(s, 8)) {
+            const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+            vf xx = _mm256_permutevar8x32_ps(x, _mm256_add_epi32(twice, _mm256_set1_epi32(4 * i)));
+            v_store(d + 8 * i, v_mul(xx, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(s))));
+        }
+        return;
+    }
+    uint16_t h[8] = { 0 };
+    for (int i = 0; i < n; i++)
+        h[i] = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b + i)->d : ((const struct cut_q8_0 *)row + b + i)->d;
+    v_store(d, v_mul(x, from_f16(_mm_loadu_si128((const void *)h))));
 }
 
-/* d of eight consecutive blocks (n of them exist) by those of the activations. */
-INLINE __m256 scales8(enum cut_type type, const void *row, int b, int n, const float *dx) {
-    uint16_t d[8] = { 0 };
-    if (type == CUT_Q6_K) return _mm256_mul_ps(_mm256_set1_ps(_cvtsh_ss(((const struct cut_q6_K *)row + b / 8)->d)), v_load(dx + b));
-    for (int i = 0; i < n; i++)
-        d[i] = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b + i)->d : ((const struct cut_q8_0 *)row + b + i)->d;
-    return _mm256_mul_ps(from_f16(_mm_loadu_si128((const void *)d)), n < 8 ? v_load_n(dx + b, n) : v_load(dx + b));
+/* The scale of block i of the eight, in every lane; or its two, in four lanes each. */
+INLINE vf scale_lanes(enum cut_type type, const float d[16], int i) {
+    if (type != CUT_Q6_K) return v_set(d[i]);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(d + 2 * i)), _mm_broadcast_ss(d + 2 * i + 1), 1);
+}
+
+/* sum[r] += block b of each of four rows, the i'th of the eight that d holds the scales of. */
+INLINE void gemv_block(enum cut_type type, const void *const wr[4], int b, int i, const int8_t *q, float d[4][16], vf sum[4]) {
+    __m256i qv = _mm256_loadu_si256((const void *)(q + 32 * (b + i)));
+    __m256i zeros = _mm256_maddubs_epi16(_mm256_set1_epi8((char)block_zero(type)), qv);
+    for (int r = 0; r < 4; r++) {
+        __m256i fours = _mm256_madd_epi16(dot_pairs(type, wr[r], b + i, qv, zeros), _mm256_set1_epi16(1));
+        sum[r] = v_fma(_mm256_cvtepi32_ps(fours), scale_lanes(type, d[r], i), sum[r]);
+    }
 }
 
 /* Four rows by one token. Each row has eight partial sums, one for each group of four columns of a block. */
 INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k, float *y) {
     const int8_t *q = cut_q8_q(x);
     const float *dx = cut_q8_d(x, k);
-    const __m256i zero = _mm256_set1_epi8((char)block_zero(type));
+    const size_t step = 8 * (type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : type == CUT_Q8_0 ? sizeof(struct cut_q8_0) :
+                             sizeof(struct cut_q6_K) / 8);      /* bytes of a row in a turn of the loop */
+    const char *ahead = w.base + AHEAD;
     const void *wr[4];
     vf sum[4];
     for (int r = 0; r < 4; r++) {
         wr[r] = row_at(w, cut_min(r, n_rows - 1));
         sum[r] = v_zero();
     }
-    const size_t step = 8 * (type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : type == CUT_Q8_0 ? sizeof(struct cut_q8_0) :
-                             sizeof(struct cut_q6_K) / 8);      /* bytes of a row in a turn of the loop */
-    const char *ahead = w.base + AHEAD;
-    for (int b = 0; b < k / 32; b += 8) {
-        int n = cut_min(8, k / 32 - b);
+    int b = 0;
+    for (; b + 8 <= k / 32; b += 8) {
+        float d[4][16];
         for (size_t i = 0; i < 4 * step; i += 64) fetch(ahead + i);
         ahead += 4 * step;
-        float d[4][8];
-        for (int r = 0; r < 4; r++) v_store(d[r], n == 8 ? scales8(type, wr[r], b, 8, dx) : scales8(type, wr[r], b, n, dx));
-        for (int i = 0; i < n; i++) {
-            __m256i qv = _mm256_loadu_si256((const void *)(q + 32 * (b + i)));
-            __m256i zeros = _mm256_maddubs_epi16(zero, qv);
-            for (int r = 0; r < 4; r++) {
-                __m256i pairs = dot_pairs(type, wr[r], b + i, qv, zeros);
-                __m256i fours = _mm256_madd_epi16(pairs, pair_scales(type, wr[r], b + i));
-                sum[r] = v_fma(_mm256_cvtepi32_ps(fours), v_set(d[r][i]), sum[r]);
-            }
+        for (int r = 0; r < 4; r++) scales8(type, wr[r], b, 8, dx, d[r]);
+        if (type == CUT_Q6_K) {        /* where a block lies depends on i: shifts become constants in an unrolled loop */
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) gemv_block(type, wr, b, i, q, d, sum);
+        } else {
+            for (int i = 0; i < 8; i++) gemv_block(type, wr, b, i, q, d, sum);
         }
+    }
+    if (b < k / 32 && type != CUT_Q6_K) {
+        float d[4][16];
+        for (int r = 0; r < 4; r++) scales8(type, wr[r], b, k / 32 - b, dx, d[r]);
+        for (int i = 0; b + i < k / 32; i++) gemv_block(type, wr, b, i, q, d, sum);
     }
     v_sum4(sum, y, n_rows);
 }

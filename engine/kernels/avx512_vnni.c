@@ -64,55 +64,55 @@ INLINE __m512i start_from(int z, __m512i q) {
     return _mm512_sub_epi32(_mm512_setzero_si512(), share);
 }
 
-/* Four blocks: their low nibbles fill a vector, four lanes a block, and their high nibbles another. */
-INLINE void step_q4_0(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+/* Four blocks: their low nibbles fill a vector, four lanes a block, and their high nibbles another. n is how many of the
+ * four exist; what is beyond reads as zeros. */
+INLINE void unit_q4_0(struct four w, int n, const int8_t *q, const float *d, __m512 sum[4]) {
     /* In 16-bit words from the first block on: where the scales of the four stand, and the nibbles of the first three. */
     const __m512i scales = _mm512_castsi256_si512(_mm256_set_epi16(27, 27, 27, 27, 18, 18, 18, 18, 9, 9, 9, 9, 0, 0, 0, 0));
     const __m512i nibbles = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 26, 25, 24, 23, 22, 21, 20, 19,
                                              17, 16, 15, 14, 13, 12, 11, 10, 8, 7, 6, 5, 4, 3, 2, 1);
     const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
     const __m512i mask = _mm512_set1_epi8(15);
+    const uint32_t all = UINT32_MAX, words = n == 4 ? all : (1u << 9 * n) - 1, fours = n == 4 ? all : (1u << 8 * n) - 1;
 
-    for (int b = 0; b < STEP_BLOCKS; b += 4) {
-        __m512i q01 = _mm512_loadu_si512(q + 32 * b), q23 = _mm512_loadu_si512(q + 32 * b + 64);
-        __m512i q_low = _mm512_shuffle_i32x4(q01, q23, 0x88), q_high = _mm512_shuffle_i32x4(q01, q23, 0xDD);
-        __m512i start = _mm512_add_epi32(start_from(8, q_low), start_from(8, q_high));
-        __m512 dx = _mm512_permutexvar_ps(by_four, _mm512_castps128_ps512(_mm_loadu_ps(d + b)));
-        for (int r = 0; r < 4; r++) {
-            const struct cut_q4_0 *block = (const struct cut_q4_0 *)w.row[r] + b;
-            __m512i raw = _mm512_loadu_si512(block);
-            __m512i v = _mm512_mask_broadcast_i32x4(_mm512_permutexvar_epi16(nibbles, raw), 0xF000,
-                                                    _mm_loadu_si128((const void *)block[3].qs));
-            __m512i acc = _mm512_dpbusd_epi32(start, _mm512_and_si512(v, mask), q_low);
-            acc = _mm512_dpbusd_epi32(acc, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask), q_high);
-            __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
-            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx), sum[r]);
-        }
+    __m512i q01 = _mm512_maskz_loadu_epi32((__mmask16)fours, q), q23 = _mm512_maskz_loadu_epi32((__mmask16)(fours >> 16), q + 64);
+    __m512i q_low = _mm512_shuffle_i32x4(q01, q23, 0x88), q_high = _mm512_shuffle_i32x4(q01, q23, 0xDD);
+    __m512i start = _mm512_add_epi32(start_from(8, q_low), start_from(8, q_high));
+    __m128 dx = _mm_maskz_loadu_ps((__mmask8)((1u << n) - 1), d);
+    __m512 dx4 = _mm512_permutexvar_ps(by_four, _mm512_castps128_ps512(dx));
+    for (int r = 0; r < 4; r++) {
+        const struct cut_q4_0 *block = (const struct cut_q4_0 *)w.row[r];
+        __m512i raw = _mm512_maskz_loadu_epi16(words, block);
+        __m512i v = _mm512_permutexvar_epi16(nibbles, raw);
+        if (n == 4) v = _mm512_mask_broadcast_i32x4(v, 0xF000, _mm_loadu_si128((const void *)block[3].qs));
+        __m512i acc = _mm512_dpbusd_epi32(start, _mm512_and_si512(v, mask), q_low);
+        acc = _mm512_dpbusd_epi32(acc, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask), q_high);
+        __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
+        sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx4), sum[r]);
     }
 }
 
-/* Two blocks fill a vector, eight lanes a block. */
-INLINE void step_q8_0(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+/* Two blocks fill a vector, eight lanes a block; n of them exist. */
+INLINE void unit_q8_0(struct four w, int n, const int8_t *q, const float *d, __m512 sum[4]) {
     const __m512i scales = _mm512_castsi256_si512(_mm256_set_epi16(17, 17, 17, 17, 17, 17, 17, 17, 0, 0, 0, 0, 0, 0, 0, 0));
     const __m512i by_eight = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 
-    for (int b = 0; b < STEP_BLOCKS; b += 2) {
-        __m512i qv = _mm512_loadu_si512(q + 32 * b), start = start_from(128, qv);
-        __m512 dx = _mm512_permutexvar_ps(by_eight, _mm512_castps128_ps512(_mm_loadl_pi(_mm_setzero_ps(), (const void *)(d + b))));
-        for (int r = 0; r < 4; r++) {
-            const struct cut_q8_0 *block = (const struct cut_q8_0 *)w.row[r] + b;
-            __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)block[0].qs));
-            v = _mm512_inserti64x4(v, _mm256_loadu_si256((const void *)block[1].qs), 1);
-            __m512i acc = _mm512_dpbusd_epi32(start, _mm512_xor_si512(v, _mm512_set1_epi8(-128)), qv);
-            __m512i raw = _mm512_loadu_si512(block);           /* 64 of 68 bytes: both scales, words 0 and 17 */
-            __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
-            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx), sum[r]);
-        }
+    __m512i qv = _mm512_maskz_loadu_epi32(n == 2 ? 0xFFFF : 0xFF, q), start = start_from(128, qv);
+    __m128 dx = _mm_maskz_loadu_ps((__mmask8)((1u << n) - 1), d);
+    __m512 dx8 = _mm512_permutexvar_ps(by_eight, _mm512_castps128_ps512(dx));
+    for (int r = 0; r < 4; r++) {
+        const struct cut_q8_0 *block = (const struct cut_q8_0 *)w.row[r];
+        __m512i raw = _mm512_maskz_loadu_epi16(n == 2 ? UINT32_MAX : (1u << 17) - 1, block);   /* scales: words 0 and 17 */
+        __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)block[0].qs));
+        v = _mm512_inserti64x4(v, n == 2 ? _mm256_loadu_si256((const void *)block[1].qs) : _mm256_setzero_si256(), 1);
+        __m512i acc = _mm512_dpbusd_epi32(start, _mm512_xor_si512(v, _mm512_set1_epi8(-128)), qv);
+        __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
+        sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx8), sum[r]);
     }
 }
 
 /* One block of 256: groups g = 0, 1 of a half (see blocks.h) fill a vector, then g = 2, 3; four lanes a scale. */
-INLINE void step_q6_K(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
+INLINE void unit_q6_K(struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
     const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
     const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
     const __m512i left = _mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4);
@@ -146,10 +146,23 @@ INLINE void step_q6_K(struct four w, const int8_t *q, const float *d, __m512 sum
     }
 }
 
-INLINE void step(enum cut_type type, struct four w, const int8_t *q, const float *d, __m512 sum[4]) {
-    if (type == CUT_Q4_0) step_q4_0(w, q, d, sum);
-    else if (type == CUT_Q8_0) step_q8_0(w, q, d, sum);
-    else step_q6_K(w, q, d, sum);
+/* Blocks that a vector holds, and bytes from a block to the next. */
+INLINE int unit_of(enum cut_type type) { return type == CUT_Q4_0 ? 4 : type == CUT_Q8_0 ? 2 : 8; }
+INLINE size_t block_stride(enum cut_type type) {
+    return type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : type == CUT_Q8_0 ? sizeof(struct cut_q8_0) : 0;
+}
+
+/* n blocks of each row. */
+INLINE void step(enum cut_type type, struct four w, int n, const int8_t *q, const float *d, __m512 sum[4]) {
+    const int unit = unit_of(type);
+    for (; n >= unit; n -= unit, q += 32 * unit, d += unit) {
+        if (type == CUT_Q4_0) unit_q4_0(w, 4, q, d, sum);
+        else if (type == CUT_Q8_0) unit_q8_0(w, 2, q, d, sum);
+        else unit_q6_K(w, q, d, sum);
+        for (int r = 0; r < 4; r++) w.row[r] += (size_t)unit * block_stride(type);
+    }
+    if (n && type == CUT_Q4_0) unit_q4_0(w, n, q, d, sum);
+    if (n && type == CUT_Q8_0) unit_q8_0(w, n, q, d, sum);
 }
 
 /* Rows r to r + 3 (n of them exist; the others repeat the last) by one token.
@@ -160,8 +173,7 @@ INLINE void step(enum cut_type type, struct four w, const int8_t *q, const float
 enum { AHEAD = 16384 };
 
 INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, void *x, int k, float *y) {
-    const size_t step_bytes = type == CUT_Q6_K ? sizeof(struct cut_q6_K) :
-                              STEP_BLOCKS * (type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : sizeof(struct cut_q8_0));
+    const size_t step_bytes = type == CUT_Q6_K ? sizeof(struct cut_q6_K) : STEP_BLOCKS * block_stride(type);
     const int8_t *q = cut_q8_q(x);
     const float *d = cut_q8_d(x, k);
     struct four w;
@@ -175,22 +187,10 @@ INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, vo
     for (; c + STEP <= k; c += STEP) {
         for (size_t i = 0; i < 4 * step_bytes; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
         ahead += 4 * step_bytes;
-        step(type, w, q + c, d + c / 32, sum);
+        step(type, w, STEP_BLOCKS, q + c, d + c / 32, sum);
         for (int r = 0; r < 4; r++) w.row[r] += step_bytes;
     }
-    if (c < k) {                                   /* the last blocks, with blocks of zeros after them */
-        char rest[4][STEP_BLOCKS * sizeof(struct cut_q8_0)] = { { 0 } };
-        int8_t q_rest[STEP] = { 0 };
-        float d_rest[STEP_BLOCKS] = { 0 };
-        size_t left = (size_t)(k - c);
-        memcpy(q_rest, q + c, left);
-        memcpy(d_rest, d + c / 32, left / 32 * sizeof *d);
-        for (int r = 0; r < 4; r++) {
-            memcpy(rest[r], w.row[r], left / 32 * (step_bytes / STEP_BLOCKS));
-            w.row[r] = rest[r];
-        }
-        step(type, w, q_rest, d_rest, sum);
-    }
+    if (c < k) step(type, w, (k - c) / 32, q + c, d + c / 32, sum);
     for (int r = 0; r < n; r++) y[r] = _mm512_reduce_add_ps(sum[r]);
 }
 

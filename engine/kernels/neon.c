@@ -2,7 +2,9 @@
  * the processor has them.
  */
 #include <arm_neon.h>
+#ifdef __linux__
 #include <sys/auxv.h>
+#endif
 
 #include "engine/kernels/kern.h"
 #include "engine/quant/blocks.h"
@@ -243,8 +245,16 @@ static void mm_q8_q6_K_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r
 
 static size_t mm_scratch(int k) { return MM_ROWS * cut_round_up((size_t)k * sizeof(float), CUT_ALIGN); }
 
+static bool has_sdot(void) {
+#ifdef __linux__
+    return KNOWS_SDOT && getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+    return false;
+#endif
+}
+
 void cut_kernels_fill_neon(struct cut_kernels *k) {
-    bool sdot = KNOWS_SDOT && getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+    bool sdot = has_sdot();
     fill_float_kernels(k, "neon");
     k->quantize_q8 = quantize_q8;
     k->mm_q8[CUT_Q4_0] = sdot ? mm_q8_q4_0_sdot : mm_q8_q4_0;
