@@ -47,6 +47,7 @@ void cut_lua_push_globals(lua_State *L);
 /* Load a text chunk with the globals at the top of the stack, which the chunk replaces. false: a message instead. */
 bool cut_lua_load(lua_State *L, const char *name, const char *text, size_t len);
 void cut_lua_open_sandbox(lua_State *L);
+void cut_lua_open_control(lua_State *L, int globals);   /* control.c: pcall, xpcall, coroutine into that table */
 void cut_lua_open_strings(lua_State *L);      /* pattern.c: find, match, gmatch, gsub into the table at the top */
 void cut_lua_open_prelude(lua_State *L);      /* prelude.c */
 extern const char cut_lua_lab_key;            /* its address: the registry key of what prelude/lab.lua returns */

@@ -160,7 +160,7 @@ static enum cut_status report(struct cut_lua *h, lua_State *L, int rc, struct cu
     if (h->stop) {
         status = CUT_ECANCEL;
         msg = h->stop_msg;
-    } else if (rc == LUA_ERRMEM) {
+    } else if (rc == LUA_ERRMEM || (msg && !strcmp(msg, "not enough memory"))) {      /* the second: from a coroutine */
         status = CUT_ENOMEM;
         snprintf(text, sizeof text, "%s%sout of memory: the limit is %.1f MB", h->oom_at, h->oom_at[0] ? ": " : "",
                  (double)h->opts.max_memory / 1048576);

@@ -58,15 +58,6 @@ static int guard_setmetatable(lua_State *L) {
     return lua_gettop(L);
 }
 
-/* A new coroutine starts its count of instructions from nothing: charge a whole period for it in advance. */
-static int guard_coroutine(lua_State *L) {
-    cut_lua_charge(L, CUT_LUA_PERIOD);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
-}
-
 /* insert, remove, sort, concat walk 1 .. #t inside C; # can answer anything by __len, and 2^61 for a table with holes. */
 static int guard_length(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -116,14 +107,14 @@ static int undefined(lua_State *L) {
 /* ---- the allow-list */
 
 static const char *const base_names[] = {
-    "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset",
-    "select", "tonumber", "tostring", "type", "xpcall", "_VERSION", NULL,
+    "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "rawset",
+    "select", "tonumber", "tostring", "type", "_VERSION", NULL,
 };
 static const char *const string_names[] = {
     "byte", "char", "format", "len", "lower", "pack", "packsize", "rep", "reverse", "sub", "unpack", "upper", NULL,
 };
 static const char *const table_names[] = { "pack", "unpack", NULL };
-static const char *const coroutine_names[] = { "close", "isyieldable", "resume", "running", "status", "yield", NULL };
+static const char *const coroutine_names[] = { "isyieldable", "running", "status", "yield", NULL };
 
 static void copy_named(lua_State *L, int from, int to, const char *const *names) {
     for (; *names; names++) {
@@ -193,10 +184,9 @@ void cut_lua_open_sandbox(lua_State *L) {
     luaL_requiref(L, LUA_COLIBNAME, luaopen_coroutine, 0);
     lua_newtable(L);
     copy_named(L, base + 1, base + 2, coroutine_names);
-    guard(L, base + 1, base + 2, "create", guard_coroutine);
-    guard(L, base + 1, base + 2, "wrap", guard_coroutine);
     lua_setfield(L, base, "coroutine");
     lua_settop(L, base);
+    cut_lua_open_control(L, base);
 
     luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 0);
     lua_getfield(L, -1, "randomseed");            /* the same numbers each time, until a script seeds otherwise */
