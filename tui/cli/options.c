@@ -57,7 +57,7 @@ static void print_default(const struct cli_opt *o) {
 }
 
 static void print_help(const struct cli_spec *spec) {
-    printf("usage: cutaway %s %s\n\n%s\n\n", spec->command, spec->usage, spec->about);
+    printf("usage: cutaway %s%s%s\n\n%s\n\n", spec->command ? spec->command : "", spec->command ? " " : "", spec->usage, spec->about);
     for (int i = 0; i < spec->n_opts; i++) {
         const struct cli_opt *o = &spec->opts[i];
         char left[64];

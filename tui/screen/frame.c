@@ -70,7 +70,7 @@ static int key_item(struct tui_area row, int x, const struct tui_key *keys, size
 void tui_key_line(struct tui_area row, const struct tui_key *keys, size_t n, const struct tui_key *tail, size_t n_tail) {
     int tail_w = 0, x = 0;
     for (size_t i = 0; i < n_tail; i++)
-        if (tail[i].label) tail_w += key_item(row, 0, tail, n_tail, i, false);
+        if (tail[i].label && tail[i].label[0]) tail_w += key_item(row, 0, tail, n_tail, i, false);
     for (size_t i = 0; i < n; i++) {
         if (!keys[i].label || !keys[i].label[0]) continue;
         int w = key_item(row, 0, keys, n, i, false);
@@ -79,7 +79,7 @@ void tui_key_line(struct tui_area row, const struct tui_key *keys, size_t n, con
     }
     x = row.w - tail_w + 2;
     for (size_t i = 0; i < n_tail; i++)
-        if (tail[i].label) x += key_item(row, x, tail, n_tail, i, true);
+        if (tail[i].label && tail[i].label[0]) x += key_item(row, x, tail, n_tail, i, true);
 }
 
 void tui_too_small(struct tui_area screen, int need_w, int need_h) {
@@ -95,17 +95,12 @@ void tui_too_small(struct tui_area screen, int need_w, int need_h) {
 }
 
 int tui_key_help(struct tui_area a, int y, const struct tui_key *keys, size_t n) {
-    int key_w = 0;
+    enum { KEY_W = 9 };                        /* "Tab/S-Tab" */
     char group[48];
     for (size_t i = 0; i < n; i++) {
         if (!keys[i].label || !keys[i].help) continue;
-        int w = tui_text_width(a.g, tui_key_group(keys, n, i, group));
-        if (w > key_w) key_w = w;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!keys[i].label || !keys[i].help) continue;
-        tui_text_right(a, key_w, y, TUI_KEY | TUI_BOLD, tui_key_group(keys, n, i, group));
-        tui_text_fit(a, key_w + 2, a.w, y++, TUI_TEXT, keys[i].help);
+        tui_text_right(a, KEY_W, y, TUI_KEY | TUI_BOLD, tui_key_group(keys, n, i, group));
+        tui_text_fit(a, KEY_W + 2, a.w, y++, TUI_TEXT, keys[i].help);
     }
     return y;
 }

@@ -38,11 +38,10 @@ void tui_bar(struct tui_area a, int x, int y, int w, tui_style st, double part) 
     if (part > 1) part = 1;
     if (a.g->ascii) {
         int n = (int)lround(part * w);
-        for (int i = 0; i < (n ? n : 1); i++) tui_put(a, x + i, y, st, n ? '#' : '.');
+        for (int i = 0; i < n; i++) tui_put(a, x + i, y, st, '#');
         return;
     }
     int eighths = (int)lround(part * w * 8);
-    if (!eighths) eighths = 1;
     for (int i = 0; i < eighths / 8; i++) tui_put(a, x + i, y, st, 0x2588);
     if (eighths % 8) tui_put(a, x + eighths / 8, y, st, 0x2590u - (uint32_t)(eighths % 8));
 }

@@ -9,7 +9,7 @@
 
 #include "tui/screen/widget.h"
 
-enum { FIGURE = 6 };            /* columns of a figure with the blank before it */
+enum { FIGURE = 5, WIDE_FIGURE = 7 };    /* columns of a figure with the blank before it, at least and at most */
 
 float tui_heat_scale(const struct cut_stats *s) {
     float most = fmaxf(fabsf(s->min), fabsf(s->max)), usual = 4 * s->rms;
@@ -23,6 +23,7 @@ struct layout {
     int cell_w;
     int64_t per_r, per_c;       /* values a cell stands for */
     int64_t line;               /* folded: values in a line, a multiple of per_c */
+    int64_t first;              /* the first row shown, where not all are */
     bool figures;
 };
 
@@ -34,34 +35,43 @@ static int power_of_two(int most) {
     return p;
 }
 
+static int figure_width(int room) { return room < WIDE_FIGURE ? room : WIDE_FIGURE; }
+
 static struct layout place(struct tui_area a, const struct tui_heat *h) {
     struct layout l = { .x0 = h->label_w + 2, .y0 = 1, .per_r = 1, .per_c = 1, .cell_w = 1 };
     int w = a.w - l.x0, rows = a.h - l.y0;
     if (w < 1 || rows < 1) return l;
     if (h->rows == 1 && h->cols * 3 > w) {                   /* a vector: lines of a power of two */
         int per_line = power_of_two(w);
-        l.figures = h->numbers && ceil_div(h->cols, power_of_two(w / FIGURE)) <= rows;
+        l.figures = h->numbers && w >= FIGURE && ceil_div(h->cols, power_of_two(w / FIGURE)) <= rows;
         if (l.figures) per_line = power_of_two(w / FIGURE);
+        else while (per_line > 8 && w / per_line < 2 && ceil_div(h->cols, per_line / 2) <= rows) per_line /= 2;
         l.per_c = ceil_div(h->cols, (int64_t)per_line * rows);
         l.cols = per_line;
         l.line = per_line * l.per_c;
         l.rows = (int)ceil_div(h->cols, l.line);
-        l.cell_w = l.figures ? FIGURE : w / per_line >= 2 ? 2 : 1;
+        l.cell_w = l.figures ? figure_width(w / per_line) : w / per_line > 3 ? 3 : w / per_line;
         return l;
     }
-    l.per_r = ceil_div(h->rows, rows);
-    l.rows = (int)ceil_div(h->rows, l.per_r);
+    if (h->window && h->rows > rows) {
+        l.rows = rows;
+        l.first = h->row < rows / 2 ? 0 : h->row - rows / 2;
+        if (l.first > h->rows - rows) l.first = h->rows - rows;
+    } else {
+        l.per_r = ceil_div(h->rows, rows);
+        l.rows = (int)ceil_div(h->rows, l.per_r);
+    }
     l.figures = h->numbers && h->cols * FIGURE <= w;
     l.per_c = l.figures ? 1 : ceil_div(h->cols, w);
     l.cols = (int)ceil_div(h->cols, l.per_c);
-    l.cell_w = l.figures ? FIGURE : w / l.cols > 3 ? 3 : w / l.cols;
+    l.cell_w = l.figures ? figure_width(w / l.cols) : w / l.cols > 3 ? 3 : w / l.cols;
     return l;
 }
 
 /* The value of largest magnitude in a cell; NAN when there is none. */
 static float cell_value(const struct tui_heat *h, const struct layout *l, int r, int c) {
     float best = NAN;
-    int64_t r0 = l->line ? 0 : r * l->per_r, r1 = l->line ? 1 : r0 + l->per_r;
+    int64_t r0 = l->line ? 0 : l->first + r * l->per_r, r1 = l->line ? 1 : r0 + l->per_r;
     int64_t c0 = l->line ? r * l->line + c * l->per_c : c * l->per_c, c1 = c0 + l->per_c;
     if (r1 > h->rows) r1 = h->rows;
     if (c1 > h->cols) c1 = h->cols;
@@ -83,8 +93,8 @@ static void draw_cell(struct tui_area a, int x, int y, const struct tui_heat *h,
     if (l->figures) {
         char num[16];
         tui_style st = a.g->fills ? role | TUI_FILL : TUI_TEXT;
-        for (int i = 0; i < FIGURE; i++) tui_put(a, x + i, y, st, ' ');
-        tui_text_right(a, x + FIGURE, y, st, tui_num(v, FIGURE - 1, num));
+        for (int i = 0; i < l->cell_w; i++) tui_put(a, x + i, y, st, ' ');
+        tui_text_right(a, x + l->cell_w, y, st, tui_num(v, l->cell_w - 1, num));
         return;
     }
     uint32_t glyph = h->unsigned_ ? tui_ramp(a.g, level) : tui_signed_ramp(a.g, level);
@@ -113,14 +123,14 @@ static void draw_header(struct tui_area a, const struct tui_heat *h, const struc
         }
         snprintf(buf, sizeof buf, "%d", (int)(c * l->per_c));
         if (c % (l->figures ? 1 : 8) == 0 && x >= free_x && x + (int)l->cell_w <= a.w) {
-            if (l->figures) tui_text_right(a, x + FIGURE, 0, TUI_DIM, buf);
+            if (l->figures) tui_text_right(a, x + l->cell_w, 0, TUI_DIM, buf);
             else free_x = tui_text(a, x, 0, TUI_DIM, buf) + 1;
         }
     }
     if (h->row < 0) return;
-    int x = l->figures ? cursor_x + FIGURE - 1 : cursor_x;
+    int x = l->figures ? cursor_x + l->cell_w - 1 : cursor_x;
     if (labels && l->figures) {
-        tui_mark_row(tui_part(a, cursor_x + 1, 0, FIGURE - 1, 1), 0, TUI_SELECTED);
+        tui_mark_row(tui_part(a, cursor_x + 1, 0, l->cell_w - 1, 1), 0, TUI_SELECTED);
         x = cursor_x;
     }
     tui_put(a, x, 0, TUI_FOCUS | TUI_BOLD, tui_glyph(a.g, TUI_G_DOWN));
@@ -133,11 +143,11 @@ void tui_heat_draw(struct tui_area a, struct tui_heat *h) {
     h->per_cell_c = l.per_c;
     if (!h->data || l.rows < 1) return;
     draw_header(a, h, &l);
-    int64_t cursor_line = h->row < 0 ? -1 : l.line ? h->col / l.line : h->row / l.per_r;
+    int64_t cursor_line = h->row < 0 ? -1 : l.line ? h->col / l.line : (h->row - l.first) / l.per_r;
     for (int r = 0; r < l.rows; r++) {
         char buf[32];
-        int64_t row = l.line ? r * l.line : r * l.per_r;
-        bool here = r == cursor_line, marked = !l.line && h->mark >= 0 && h->mark / l.per_r == r;
+        int64_t row = l.line ? r * l.line : l.first + r * l.per_r;
+        bool here = r == cursor_line, marked = !l.line && h->mark >= l.first && (h->mark - l.first) / l.per_r == r;
         const char *s = buf;
         if (l.line) snprintf(buf, sizeof buf, "%*d", h->label_w, (int)row);
         else s = h->row_label(h->user, row, buf);
@@ -173,11 +183,12 @@ bool tui_heat_key(struct tui_heat *h, int key) {
     return true;
 }
 
-void tui_heat_legend(struct tui_area a, int x1, int y, const struct tui_heat *h) {
+int tui_heat_legend(struct tui_area a, int x1, int y, const struct tui_heat *h) {
     char num[16];
     int levels = h->unsigned_ ? 10 : 11;
     tui_num(h->scale, 5, num);
     int x = x1 - (int)(levels + 2 + tui_text_width(a.g, num) + (h->unsigned_ ? 1 : tui_text_width(a.g, num) + 1));
+    int start = x;
     x = h->unsigned_ ? tui_text(a, x, y, TUI_DIM, "0 ") : tui_textf(a, x, y, TUI_DIM, "-%s ", num);
     for (int i = 0; i < levels; i++) {
         int level = h->unsigned_ ? i : i - 5;
@@ -187,4 +198,5 @@ void tui_heat_legend(struct tui_area a, int x1, int y, const struct tui_heat *h)
         tui_put(a, x++, y, a.g->fills ? role | TUI_FILL | TUI_FAINT : role, glyph);
     }
     tui_textf(a, x, y, TUI_DIM, " %s", num);
+    return start;
 }

@@ -22,7 +22,7 @@ void tui_rule(struct tui_area a, int y, const char *title);
 void tui_key_line(struct tui_area row, const struct tui_key *keys, size_t n, const struct tui_key *tail, size_t n_tail);
 /* The card for a screen that is too small: what there is and what it takes. */
 void tui_too_small(struct tui_area screen, int need_w, int need_h);
-/* A table of keys with their help, in as many columns as fit, from row y; returns the row after it. */
+/* A table of keys with their help, from row y; returns the row after it. */
 int tui_key_help(struct tui_area a, int y, const struct tui_key *keys, size_t n);
 /* A line of label and value, the value in style st. */
 void tui_field(struct tui_area a, int x, int y, int label_w, const char *label, tui_style st, const char *value);
@@ -45,6 +45,7 @@ struct tui_heat {
     float scale;                       /* |x| that takes the full ramp; 0: chosen, see tui_heat_scale */
     bool unsigned_;                    /* x >= 0: the sequential ramp */
     bool numbers;                      /* figures where columns are wide enough for them */
+    bool window;                       /* too many rows: show those around the cursor, instead of sharing cells */
     int64_t row, col;                  /* the cursor, in the matrix; row -1: none */
     int64_t mark;                      /* a row set apart (the present token's); -1: none */
     int label_w;                       /* columns for row labels */
@@ -60,8 +61,8 @@ void tui_heat_draw(struct tui_area a, struct tui_heat *h);
 bool tui_heat_key(struct tui_heat *h, int key);
 /* min(max |x|, 4 rms): so that one outlier does not blank the rest. */
 float tui_heat_scale(const struct cut_stats *s);
-/* "o -1.2 ... +1.2 *": what the characters mean, right-aligned before column x1. */
-void tui_heat_legend(struct tui_area a, int x1, int y, const struct tui_heat *h);
+/* What the characters mean, "-1.2 @Oo;, .:+*# 1.2", ending before column x1; returns the column where it starts. */
+int tui_heat_legend(struct tui_area a, int x1, int y, const struct tui_heat *h);
 
 /* ---- plots (plot.c) */
 

@@ -1,0 +1,21 @@
+/* snap.h - taking snapshots of a session. Used by the worker alone. */
+#ifndef TUI_SNAP_H
+#define TUI_SNAP_H
+
+#include "tui/work.h"
+
+/* What snapshots share: the listing, and the last value copied, as long as the session has not changed since. */
+struct tui_snap_state {
+    struct tui_listing *list;
+    struct tui_value *value;
+    uint64_t changes, value_changes, seq;
+};
+
+void tui_snap_state_open(struct tui_snap_state *st, struct cut_session *s, int threads);
+void tui_snap_state_close(struct tui_snap_state *st);
+void tui_snap_state_changed(struct tui_snap_state *st);
+
+/* Copy what the watch asks for. s NULL: an empty snapshot. */
+struct tui_snap *tui_snap_take(struct tui_snap_state *st, struct cut_session *s, const struct tui_watch *w, bool running);
+
+#endif
