@@ -185,23 +185,23 @@ static unsigned key_undo(void *self, int key) {
 static const struct tui_key global_keys[] = {
     { 'o', "prompt", "type a new prompt", key_prompt },
     { 'u', "undo", "take back the last edit", key_undo },
-    { '/', "find", "search; n and N go to the next and the previous match", key_command },
-    { 'n', "", "the next, the previous match", key_again },
+    { '/', "find", "find a step by its name", key_command },
+    { 'n', "", "next, previous match", key_again },
     { 'N', NULL, NULL, key_again },
-    { TUI_KEY_TAB, "", "the next, the previous pane", NULL },
-    { TUI_KEY_BACKTAB, NULL, NULL, NULL },
-    { 'h', "", "move; also the arrows, PgUp PgDn, g and G for the ends", NULL },
+    { 'h', "", "move, like the arrows", NULL },
     { 'j', NULL, NULL, NULL },
     { 'k', NULL, NULL, NULL },
     { 'l', NULL, NULL, NULL },
+    { 'g', "", "to the start, the end", NULL },
+    { 'G', NULL, NULL, NULL },
     { ':', "command", "a command line", key_command },
-    { TUI_CTRL('l'), "", "draw the screen again; suspend the program", key_redraw },
+    { TUI_CTRL('l'), "", "draw again; suspend", key_redraw },
     { TUI_CTRL('z'), NULL, NULL, key_redraw },
-    { TUI_CTRL('c'), "", "stop a long run; with nothing running, quit", key_quit },
+    { TUI_CTRL('c'), "", "stop a long run, or quit", key_quit },
 };
 static const struct tui_key tail_keys[] = {
     { '?', "help", "this help", key_help },
-    { 'q', "quit", "quit; closes what lies on top first", key_quit },
+    { 'q', "quit", "close what is on top, quit", key_quit },
     { TUI_KEY_F1, "", NULL, key_help },
 };
 enum { N_GLOBAL = sizeof global_keys / sizeof *global_keys, N_TAIL = sizeof tail_keys / sizeof *tail_keys };
@@ -250,7 +250,7 @@ static void draw_status(struct tui_app *app, struct tui_area row) {
     else if (s->list && !s->n_tokens) tui_text_fit(row, 0, x1, 0, TUI_TEXT, "o types a prompt; ? explains the keys");
     else if (s->n_tokens && s->where.step == 0) tui_text_fit(row, 0, x1, 0, TUI_TEXT, "Space makes the first step, c runs to the end");
     else if (s->n_top)
-        tui_text_fit(row, 0, x1, 0, TUI_TEXT, "the pass is done: a takes the likeliest token and goes on, } steps into it");
+        tui_text_fit(row, 0, x1, 0, TUI_TEXT, "pass done: a accepts the likeliest token, } steps into it");
     else if (v->status) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));
 }
 

@@ -77,7 +77,7 @@ static unsigned key_step(void *self, int key) {
     const struct tui_snap *s = tui_app_snap(v->app);
     if (!s->n_tokens) tui_app_ask_prompt(v->app);
     else if (key == ' ' && s->n_top && !s->where.n_queued)
-        tui_app_say(v->app, TUI_TEXT, "the pass is done: a takes the likeliest token and goes on, } steps into it");
+        tui_app_say(v->app, TUI_TEXT, "pass done: a accepts the likeliest token, } steps into it");
     else return post_step(v, key == ' ' ? 1 : -1);
     return TUI_HANDLED | TUI_REDRAW;
 }
@@ -199,18 +199,18 @@ static unsigned key_pane(void *self, int key) {
 static const struct tui_key keys[] = {
     { ' ', "step", "make the next step", key_step },
     { TUI_KEY_BACKSPACE, "back", "undo the last step", key_step },
-    { ']', "layer", "to the same step of the next, the previous layer", key_layer },
+    { ']', "layer", "same step, next/last layer", key_layer },
     { '[', NULL, NULL, key_layer },
-    { '}', "token", "to the next, the previous token", key_token },
+    { '}', "token", "next, previous token", key_token },
     { '{', NULL, NULL, key_token },
-    { 'c', "run", "run on, to the end of the text or a breakpoint", key_continue },
-    { 'a', "accept", "take the most likely next token and run it", key_accept },
-    { 'm', "maths", "the operands of the number under the cursor", key_lower },
-    { 's', "source", "the engine's source of this step", key_lower },
-    { 'i', "edit", "change the value: zero or scale a head, set a number", key_edit },
-    { 'b', "break", "set or drop a breakpoint at the step of the list", key_break },
-    { TUI_KEY_ENTER, "open", "into the step; again, the value alone; Esc comes back", key_enter },
-    { TUI_KEY_TAB, "pane", "the next, the previous pane", key_pane },
+    { 'c', "run", "run to the end or a break", key_continue },
+    { 'a', "accept", "take the likeliest token", key_accept },
+    { 'm', "maths", "what made this number", key_lower },
+    { 's', "source", "the code that computes it", key_lower },
+    { 'i', "edit", "change the value", key_edit },
+    { 'b', "break", "breakpoint here, on or off", key_break },
+    { TUI_KEY_ENTER, "open", "into a step; Esc comes back", key_enter },
+    { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
     { TUI_KEY_BACKTAB, NULL, NULL, key_pane },
 };
 

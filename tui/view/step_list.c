@@ -122,7 +122,7 @@ static void draw_fold(const struct step_view *v, struct tui_area a, int y, const
     tui_style st = cursor ? TUI_SELECT | TUI_BOLD : done ? TUI_TEXT : TUI_DIM;
     int x = r->first_layer == r->last_layer ? tui_textf(a, 3, y, st, "layer %d", r->first_layer)
                                             : tui_textf(a, 3, y, st, "layers %d-%d", r->first_layer, r->last_layer);
-    if (x < 16) tui_textf(a, 16, y, TUI_DIM, "%d steps", n);
+    if (x < 16 && (a.w >= 34 || !tui_app_times(v->app) || !done)) tui_textf(a, 16, y, TUI_DIM, "%d steps", n);
     if (tui_app_times(v->app) && done) tui_text_right(a, a.w, y, TUI_DIM, tui_num_digits((float)(time * 1e6), 5, 2, num));
     else if (done == n) tui_text_right(a, a.w, y, TUI_GOOD, a.g->ascii ? "+" : "\xe2\x9c\x93");
     else if (done) tui_textf_right(a, a.w, y, TUI_DIM, "%d", done);

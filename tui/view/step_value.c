@@ -113,7 +113,8 @@ static void set_heat(struct step_view *v) {
     if (h->row >= h->rows) h->row = h->rows - 1;
     if (h->col >= h->cols) h->col = h->cols - 1;
     h->mark = val->token_row >= 0 && val->n_rows > 1 ? val->token_row - val->row0 : -1;
-    h->label_w = val->heads ? 4 : val->n_rows > 1 ? 9 : 6;
+    char digits[16];
+    h->label_w = val->heads ? 3 : val->n_rows > 1 ? 9 : snprintf(digits, sizeof digits, "%d", (int)val->cols);
     if (!strcmp(val->axis[0], "key")) h->col_label = key_label;
 }
 
