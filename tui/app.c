@@ -368,14 +368,16 @@ static void mouse_event(struct tui_app *app, const struct tui_event *ev) {
     app->dirty = true;
 }
 
-static void take_snap(struct tui_app *app) {
+/* True when it is another one than before. */
+static bool take_snap(struct tui_app *app) {
     const struct tui_snap *s = tui_work_get(app->work);
     bool fresh = s != app->snap;
     tui_snap_free(app->snap);
     app->snap = s;
-    if (!fresh) return;
+    if (!fresh) return false;
     classes[app->front]->snap(app->view[app->front]);
     app->dirty = true;
+    return true;
 }
 
 static void resize(struct tui_app *app) {
@@ -395,10 +397,10 @@ static void event(struct tui_app *app, const struct tui_event *ev) {
     case TUI_EV_RESIZE: resize(app); break;
     case TUI_EV_WAKE: take_snap(app); break;
     case TUI_EV_SETTLE:
-        do {
+        do {                       /* a frame may want to see more, and cause another snapshot */
+            draw(app);
             tui_work_settle(app->work);
-            take_snap(app);
-        } while (tui_work_busy(app->work));
+        } while (take_snap(app));
         break;
     case TUI_EV_SHOT: draw(app); break;
     case TUI_EV_END: app->quit = true; break;

@@ -48,7 +48,8 @@ void tui_app_post(struct tui_app *app, const struct tui_cmd *c);
 struct tui_watch *tui_app_watch(struct tui_app *app);       /* change it, then tell: */
 void tui_app_watch_changed(struct tui_app *app);
 bool tui_app_busy(const struct tui_app *app);
-/* Times are shown, except on a scripted terminal, whose pictures must not depend on the clock. */
+/* On a scripted terminal pictures must not depend on the clock, nor on where a function stands in its file: no times, and of
+ * source only the line that is meant. */
 bool tui_app_times(const struct tui_app *app);
 void tui_app_say(struct tui_app *app, tui_style st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Ask for a line in the status row; accept gets it, unless the reader leaves it with Esc. */

@@ -213,16 +213,19 @@ static void take_attn(struct tui_snap *o, struct cut_session *s, const struct tu
 
 /* ---- tokens and what comes next */
 
+/* As it stands in the text; tokens that stand for no text, or for a part of a character, by their piece: "<s>", "<0xC3>". */
 static void token_text(struct tui_token *t, const struct cut_vocab *v, int32_t id) {
     char buf[sizeof t->text - 1];
-    size_t n = cut_vocab_text(v, id, buf, sizeof buf);
+    size_t n = cut_vocab_text(v, id, buf, sizeof buf), at = 0;
+    uint32_t cp;
     t->id = id;
-    if (!n) {
+    if (n == sizeof buf) n -= cut_utf8_tail(buf, n);
+    for (int step; at < n && (step = cut_utf8_decode(buf + at, n - at, &cp)) > 0;) at += (size_t)step;
+    if (!n || at < n) {
         const char *piece = cut_vocab_piece(v, id);
         snprintf(t->text, sizeof t->text, "%s", piece ? piece : "?");
         return;
     }
-    if (n == sizeof buf) n -= cut_utf8_tail(buf, n);
     memcpy(t->text, buf, n);
     t->text[n] = 0;
 }

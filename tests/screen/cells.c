@@ -66,7 +66,7 @@ TEST(screen_ascii_spells_mathematics) {
     tui_grid_init(&g, 24, 1, true);
     const char *formula = "\xce\xa3 q\xc2\xb7k / \xe2\x88\x9a" "d \xe6\x97\xa5";
     CHECK(tui_text(tui_whole(&g), 0, 0, 0, formula) == tui_text_width(&g, formula));
-    CHECK(!strcmp(row(&g, 0), "sum q.k / sqrtd ?       "), "got '%s'", row_text);
+    CHECK(!strcmp(row(&g, 0), "sum q.k / sqrt d ?      "), "got '%s'", row_text);
     tui_text(tui_whole(&g), 0, 0, 0, "a\nb\xff" "c");
     CHECK(!strncmp(row(&g, 0), "a.b?c", 5), "got '%s'", row_text);
     tui_grid_done(&g);

@@ -39,8 +39,8 @@ struct tui_area tui_pane(struct tui_area a, const char *title, const char *right
 }
 
 struct tui_area tui_overlay(struct tui_area screen, int w, int h, const char *title) {
-    if (w > screen.w) w = screen.w;
-    if (h > screen.h) h = screen.h;
+    if (w > screen.w - 6) w = screen.w;        /* no slivers of the screen below at its sides */
+    if (h > screen.h - 4) h = screen.h;
     struct tui_area a = tui_part(screen, (screen.w - w) / 2, (screen.h - h) / 2, w, h);
     tui_fill(a, TUI_TEXT, ' ');
     return tui_pane(a, title, NULL, true);

@@ -2,6 +2,7 @@
 #include "tui/screen/num.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,22 +27,24 @@ const char *tui_num_digits(float v, int w, int digits, char *buf) {
     if (isinf(v)) return strcpy(buf, v < 0 ? "-inf" : "inf");
     if (v == 0) return strcpy(buf, "0");
     int whole = (int)floor(log10(fabs((double)v))) + 1;     /* digits before the point; negative: zeros after it */
-    for (int sig = digits; sig > 0; sig--) {                /* plain, dropping digits until it fits; two at least, or it */
-        int after = sig - whole;                            /* says less than the exponential form would */
-        char s[64];
-        if (after < 0) after = 0;
-        if (whole > 7 || (sig < 2 && whole < 1)) break;
-        snprintf(s, sizeof s, "%.*f", after, (double)v);
+    char s[64];
+    for (int sig = digits; sig > 0 && whole <= 7; sig--) {  /* plain, dropping digits until it fits */
+        snprintf(s, sizeof s, "%.*f", sig > whole ? sig - whole : 0, (double)v);
         drop_zero(s);
+        bool fraction = s[s[0] == '-'] == '.';
+        if (sig < 2 && digits > 1 && fraction) break;       /* one digit of a fraction: the exponent says more */
         if ((int)strlen(s) <= w) return strcpy(buf, s);
     }
     for (int after = digits - 1; after >= 0; after--) {
-        char s[64];
         snprintf(s, sizeof s, "%.*e", after, (double)v);
         short_exponent(s);
-        if ((int)strlen(s) <= w || !after) return snprintf(buf, 16, "%.15s", s), buf;
+        if ((int)strlen(s) <= w) return strcpy(buf, s);
     }
-    return buf;
+    if (whole > 0) return snprintf(buf, 16, "%.15s", s), buf;
+    int room = w - 1 - (v < 0);                             /* "-.09": nothing shorter tells more */
+    snprintf(s, sizeof s, "%.*f", room > 0 ? room : 0, (double)v);
+    drop_zero(s);
+    return snprintf(buf, 16, "%.15s", s), buf;
 }
 
 const char *tui_num(float v, int w, char *buf) { return tui_num_digits(v, w, 3, buf); }

@@ -199,7 +199,7 @@ static unsigned key_pane(void *self, int key) {
 static const struct tui_key keys[] = {
     { ' ', "step", "make the next step", key_step },
     { TUI_KEY_BACKSPACE, "back", "undo the last step", key_step },
-    { ']', "layer", "same step, next/last layer", key_layer },
+    { ']', "layer", "next, previous layer", key_layer },
     { '[', NULL, NULL, key_layer },
     { '}', "token", "next, previous token", key_token },
     { '{', NULL, NULL, key_token },
@@ -208,8 +208,8 @@ static const struct tui_key keys[] = {
     { 'm', "maths", "what made this number", key_lower },
     { 's', "source", "the code that computes it", key_lower },
     { 'i', "edit", "change the value", key_edit },
-    { 'b', "break", "breakpoint here, on or off", key_break },
-    { TUI_KEY_ENTER, "open", "into a step; Esc comes back", key_enter },
+    { 'b', "break", "breakpoint on or off", key_break },
+    { TUI_KEY_ENTER, "open", "into a step; Esc: back", key_enter },
     { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
     { TUI_KEY_BACKTAB, NULL, NULL, key_pane },
 };

@@ -46,6 +46,9 @@ static void choose(struct step_view *v, const struct choice *c) {
     if (!val || !val->data) return;
     pending = (struct cut_edit){ .op = c->op, .i0 = -1, .i1 = -1, .pos0 = s->pos, .pos1 = -1 };
     snprintf(pending.step, sizeof pending.step, "%s", step_selected(v)->name);
+    v->row_at = v->heat.row + val->row0;       /* the cursor stays where the edit is */
+    v->col_at = v->heat.col;
+    step_watch(v);
     if (c->part == CELL) pending.i0 = (int)v->heat.col;
     if (c->part != WHOLE && val->heads) pending.i1 = (int)v->heat.row;
     if (c->asks) tui_app_ask(v->app, c->op == CUT_EDIT_SET ? "set to> " : "scale by> ", "", "a number; Esc leaves it as it is", accept_number, v);

@@ -133,7 +133,7 @@ void step_draw_list(struct step_view *v, struct tui_area a) {
     const struct tui_snap *s = tui_app_snap(v->app);
     char title[48] = "steps";
     const struct cut_step *sel = step_selected(v);
-    if (sel && sel->layer >= 0) snprintf(title, sizeof title, "layer %d of 0-%d", sel->layer, s->list->config.n_layer - 1);
+    if (sel && sel->layer >= 0) snprintf(title, sizeof title, "layer %d/%d", sel->layer, s->list->config.n_layer - 1);
     struct tui_area in = tui_pane(a, title, tui_app_times(v->app) ? "us" : NULL, v->focus == PANE_STEPS && !v->menu);
     v->at_steps = in;
     if (!s->list) return;

@@ -29,9 +29,8 @@ static bool is_comment(const char *s) {
 void step_draw_code(struct step_view *v, struct tui_area a, const struct cut_src *src, int scroll) {
     size_t len;
     const char *text = src->file ? cut_source_text(src->file, &len) : NULL;
-    (void)v;
     if (!src->file) {
-        tui_text_wrap(a, 0, TUI_DIM, "This step calls no kernel of its own.");
+        tui_text_wrap(tui_part(a, 1, 0, a.w - 2, a.h), 0, TUI_DIM, "This step calls no kernel of its own.");
         return;
     }
     if (!text) {
@@ -48,13 +47,21 @@ void step_draw_code(struct step_view *v, struct tui_area a, const struct cut_src
         if (!source_line(text, len, first + y, &line, &n)) break;
         snprintf(buf, sizeof buf, "%.*s", (int)(n < 255 ? n : 255), line);
         bool here = first + y == src->line;
-        tui_textf_right(a, 4, y, here ? TUI_FOCUS : TUI_BORDER, "%d", first + y);
+        if (!here && !tui_app_times(v->app)) continue;
+        if (tui_app_times(v->app)) tui_textf_right(a, 4, y, here ? TUI_FOCUS : TUI_BORDER, "%d", first + y);
         if (here) tui_put(a, 4, y, TUI_FOCUS | TUI_BOLD, tui_glyph(a.g, TUI_G_CURSOR));
         struct tui_area body = tui_part(a, 6, y, a.w - 6, 1);
         tui_style st = here ? TUI_TITLE | TUI_BOLD : is_comment(buf) ? TUI_DIM : TUI_TEXT;
         tui_text(body, 0, 0, st, buf);
         if (tui_text_width(a.g, buf) > body.w) tui_text(body, body.w - 2, 0, TUI_DIM, "..");
     }
+}
+
+/* "softmax()  ref.c:188" */
+static void where(const struct step_view *v, char *buf, size_t cap, const char *what, const char *gap, const struct cut_src *src) {
+    const char *base = strrchr(src->file, '/');
+    int n = snprintf(buf, cap, "%s%s%s", what, gap, base ? base + 1 : src->file);
+    if (tui_app_times(v->app) && n > 0 && (size_t)n < cap) snprintf(buf + n, cap - (size_t)n, ":%d", src->line);
 }
 
 void step_draw_source(struct step_view *v, struct tui_area a) {
@@ -65,16 +72,14 @@ void step_draw_source(struct step_view *v, struct tui_area a) {
         tui_pane(a, title, NULL, v->focus == PANE_SOURCE);
         return;
     }
-    const char *base = s->source.file ? strrchr(s->source.file, '/') : NULL;
-    if (s->source.file) snprintf(title, sizeof title, "%s()  %s:%d", s->source.function, base ? base + 1 : s->source.file, s->source.line);
+    if (s->source.file) where(v, title, sizeof title, s->source.function, "()  ", &s->source);
     struct tui_area graph = { .g = a.g };
     if (a.h >= 20) graph = tui_cut_bottom(&a, 6);
     struct tui_area in = tui_pane(a, title, s->kernel, v->focus == PANE_SOURCE && !v->menu);
     v->at_source = in;
     step_draw_code(v, in, &s->source, v->source_top);
     if (!graph.h) return;
-    base = strrchr(s->built.file, '/');
-    snprintf(built, sizeof built, "%s:%d asks for it", base ? base + 1 : s->built.file, s->built.line);
+    where(v, built, sizeof built, "asked for in", " ", &s->built);
     step_draw_code(v, tui_pane(graph, built, NULL, false), &s->built, 0);
 }
 

@@ -36,18 +36,18 @@ static const char *key_label(void *user, int64_t col, char buf[32]) {
     return buf;
 }
 
-/* "head 3, key 5 France" */
+/* h3, key 5 "France" */
 static void cell_name(const struct step_view *v, char *buf, size_t cap) {
     const struct tui_snap *s = tui_app_snap(v->app);
     const struct tui_value *val = step_value(v);
-    char label[64], row[32];
-    int n = 0;
+    char row[32];
+    int n = 0, token = s->where.pos + (int)v->heat.row + (int)val->row0;
     if (val->heads) n = snprintf(buf, cap, "%s, ", row_label((void *)v, v->heat.row, row));
-    else if (val->rows > 1) n = snprintf(buf, cap, "token %s, ", row_label((void *)v, v->heat.row, row));
-    if (!strcmp(val->axis[0], "key"))
-        snprintf(buf + n, cap - (size_t)n, "key %d%s", (int)v->heat.col,
-                 v->heat.col < s->n_tokens ? step_token_label(&s->token[v->heat.col], label) : "");
-    else snprintf(buf + n, cap - (size_t)n, "%s %d", val->axis[0][0] && val->axis[0][1] != ',' ? val->axis[0] : "dim", (int)v->heat.col);
+    else if (val->rows > 1 && token < s->n_tokens) n = snprintf(buf, cap, "token %d \"%s\", ", token, s->token[token].text);
+    const char *axis = val->axis[0][0] && val->axis[0][1] != ',' ? val->axis[0] : "dim";
+    n += snprintf(buf + n, cap - (size_t)n, "%s %d", axis, (int)v->heat.col);
+    if (!strcmp(axis, "key") && v->heat.col < s->n_tokens)
+        snprintf(buf + n, cap - (size_t)n, " \"%s\"", s->token[v->heat.col].text);
 }
 
 /* ---- the head: formula, what it reads */
@@ -99,7 +99,7 @@ static void set_heat(struct step_view *v) {
     const struct tui_snap *s = tui_app_snap(v->app);
     const struct tui_value *val = step_value(v);
     struct tui_heat *h = &v->heat;
-    *h = (struct tui_heat){ .row = -1, .mark = -1, .numbers = true, .window = v->lower && !v->tall, .row_label = row_label, .user = v, .line = h->line,
+    *h = (struct tui_heat){ .row = -1, .mark = -1, .numbers = true, .window = true, .row_label = row_label, .user = v, .line = h->line,
                             .per_cell_r = h->per_cell_r, .per_cell_c = h->per_cell_c };
     if (!val || !val->data) return;
     h->data = val->data;
