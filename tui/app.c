@@ -10,7 +10,7 @@
 
 enum { MIN_W = 80, MIN_H = 24, LATENCIES = 4096, PENDING = 256, ANSWER_MS = 5 };
 
-static const struct tui_view_class *const classes[] = { &tui_view_step };
+static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention };
 enum { N_VIEWS = sizeof classes / sizeof *classes };
 
 struct tui_app {
@@ -250,7 +250,7 @@ static void draw_status(struct tui_app *app, struct tui_area row) {
     else if (s->list && !s->n_tokens) tui_text_fit(row, 0, x1, 0, TUI_TEXT, "o types a prompt; ? explains the keys");
     else if (s->n_tokens && s->where.step == 0) tui_text_fit(row, 0, x1, 0, TUI_TEXT, "Space makes the first step, c runs to the end");
     else if (s->n_top)
-        tui_text_fit(row, 0, x1, 0, TUI_TEXT, "pass done: a accepts the likeliest token, } steps into it");
+        tui_text_fit(row, 0, x1, 0, TUI_TEXT, "the pass is done: a accepts the likeliest token");
     else if (v->status) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));
 }
 
@@ -436,7 +436,7 @@ void tui_app_run(struct tui_term *term, struct tui_work *work, const struct tui_
     app->term = term;
     app->work = work;
     app->times = !term->scripted;
-    app->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1 };
+    app->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1 };
     tui_grid_init(&app->grid, 0, 0, opts->ascii || !term->utf8);
     set_scheme(app, opts->scheme >= 0 ? (enum tui_scheme)opts->scheme : no_color && *no_color ? TUI_MONO : term->scheme);
     resize(app);

@@ -28,7 +28,7 @@ struct tui_view_class {
     unsigned (*mouse)(void *view, int x, int y, int button);    /* in the area it drew last */
     bool (*find)(void *view, const char *text, int direction);  /* from where we are; false: nowhere */
 };
-extern const struct tui_view_class tui_view_step;
+extern const struct tui_view_class tui_view_step, tui_view_attention;
 
 struct tui_app_opts {
     bool ascii;

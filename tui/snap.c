@@ -189,26 +189,26 @@ static void free_attn(struct tui_attn *a) {
     free(a);
 }
 
+/* One row of n numbers, NAN past its end, or all NAN when it is not to be had. */
+static bool attn_row(struct cut_session *s, const struct tui_attn *a, int head, int pos, float *row) {
+    for (int j = 0; j < a->n; j++) row[j] = NAN;
+    return pos < a->n && !cut_session_attention(s, 0, a->layer, head, pos, a->stage, row, NULL);
+}
+
 static void take_attn(struct tui_snap *o, struct cut_session *s, const struct tui_watch *w, const struct cut_config *c) {
-    if (w->attn_layer < 0 || w->attn_layer >= c->n_layer || o->pos < 0) return;
-    int n = o->pos + 1;
+    int n = o->where.pos + o->where.n_tokens;
+    if (w->attn_layer < 0 || w->attn_layer >= c->n_layer || n < 1) return;
     struct tui_attn *a = tui_alloc(1, sizeof *a);
-    *a = (struct tui_attn){ .layer = w->attn_layer, .n_head = c->n_head, .pos = o->pos, .stage = w->attn_stage };
+    *a = (struct tui_attn){ .layer = w->attn_layer, .n_head = c->n_head, .n = n, .stage = w->attn_stage };
     a->head = (int)clamp(w->attn_head, 0, c->n_head - 1);
+    a->pos = (int)clamp(w->attn_pos < 0 ? n - 1 : w->attn_pos, 0, n - 1);
     a->row = tui_alloc((size_t)c->n_head * (size_t)n, sizeof *a->row);
-    enum cut_status st = CUT_OK;
-    for (int h = 0; h < c->n_head && !st; h++)
-        st = cut_session_attention(s, 0, a->layer, h, o->pos, a->stage, a->row + (size_t)h * (size_t)n, NULL);
-    if (!st && w->attn_rows && (int64_t)n * n <= MOST_FLOATS) {
+    for (int h = 0; h < c->n_head; h++) attn_row(s, a, h, a->pos, a->row + (size_t)h * (size_t)n);
+    if ((int64_t)n * n <= MOST_FLOATS) {
         a->tri = tui_alloc((size_t)n * (size_t)n, sizeof *a->tri);
-        for (int i = 0; i < n; i++) {
-            float *row = a->tri + (size_t)i * (size_t)n;
-            for (int j = 0; j < n; j++) row[j] = NAN;
-            cut_session_attention(s, 0, a->layer, a->head, i, a->stage, row, NULL);
-        }
+        for (int i = 0; i < n; i++) attn_row(s, a, a->head, i, a->tri + (size_t)i * (size_t)n);
     }
-    if (st) free_attn(a);
-    else o->attn = a;
+    o->attn = a;
 }
 
 /* ---- tokens and what comes next */

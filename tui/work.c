@@ -322,7 +322,7 @@ enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const s
     w->opts = *opts;
     w->model = m;
     w->last = &w->first;
-    w->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1 };
+    w->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1 };
     w->busy = true;
     if (pipe(w->pipe)) {
         free(w);

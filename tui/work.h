@@ -50,10 +50,10 @@ struct tui_watch {
     int step, pos;
     int64_t row, col;
     bool explain;                  /* take the cell apart */
-    int attn_layer;                /* the attention of this layer as the watched token sees it; -1: none */
+    int attn_layer;                /* the attention of this layer; -1: none */
     enum cut_attn_stage attn_stage;
-    bool attn_rows;                /* for attn_head also every earlier row, for a triangle */
-    int attn_head;
+    int attn_head;                 /* the head shown whole */
+    int attn_pos;                  /* the token whose row is shown for every head; -1: the last evaluated */
 };
 
 /* ---- what it gets */
@@ -90,9 +90,12 @@ struct tui_value {
     struct cut_stats stats;        /* of the watched token's numbers */
 };
 
-struct tui_attn { int layer, n_head, pos, head; enum cut_attn_stage stage;
-                  float *row;      /* n_head x (pos + 1): every head, the watched token */
-                  float *tri;      /* (pos + 1) x (pos + 1) for `head`, rows of NAN beyond the diagonal; NULL: not asked */
+/* Attention of a layer. NAN stands where nothing is (yet): in a token's future, in rows not evaluated in this layer. */
+struct tui_attn {
+    int layer, head, pos, n_head, n;       /* n: tokens, and rows of the triangle */
+    enum cut_attn_stage stage;
+    float *row;                            /* n_head x n: every head, the token at pos */
+    float *tri;                            /* n x n for `head`; NULL: the text is too long for it */
 };
 
 struct tui_snap {

@@ -47,7 +47,7 @@ TEST(view_work_shows_no_value_that_is_not_computed) {
     REQUIRE(w);
     tui_snap_free(after(w, (struct tui_cmd){ .kind = TUI_CMD_PROMPT, .text = "a tin can" }));
     tui_snap_free(after(w, (struct tui_cmd){ .kind = TUI_CMD_STEP, .n = 12 }));
-    struct tui_watch watch = { .step = 20, .pos = -1, .row = -1, .col = -1, .attn_layer = -1 };
+    struct tui_watch watch = { .step = 20, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1 };
     tui_work_watch(w, &watch);
     tui_work_settle(w);
     const struct tui_snap *s = tui_work_get(w);
@@ -69,7 +69,7 @@ TEST(view_work_terms_sum_to_the_value) {
     struct tui_work *w = open_work();
     REQUIRE(w);
     tui_snap_free(after(w, (struct tui_cmd){ .kind = TUI_CMD_PROMPT, .text = "a tin can" }));
-    struct tui_watch watch = { .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .explain = true };
+    struct tui_watch watch = { .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1, .explain = true };
     tui_work_watch(w, &watch);
     const struct tui_snap *s = after(w, (struct tui_cmd){ .kind = TUI_CMD_STEP, .n = 4 });
     REQUIRE(s->has_explain, "%s", s->explain_err.msg);

@@ -6,6 +6,7 @@
  * at the edges, not in the cell, so that it hides nothing and needs no colour. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tui/screen/widget.h"
 
@@ -84,6 +85,15 @@ static float cell_value(const struct tui_heat *h, const struct layout *l, int r,
     return best;
 }
 
+/* Shares of a whole need no exponents: three places, or a point for what they do not show. */
+static const char *figure(const struct tui_heat *h, float v, int w, char *buf) {
+    if (!h->unsigned_ || h->scale != 1 || v >= 0.9995f) return tui_num(v, w, buf);
+    if (v < 0.0005f) return strcpy(buf, ".");
+    char s[16];
+    snprintf(s, sizeof s, "%.*f", w < 4 ? 2 : 3, (double)v);
+    return strcpy(buf, s + 1);
+}
+
 static void draw_cell(struct tui_area a, int x, int y, const struct tui_heat *h, const struct layout *l, float v) {
     if (isnan(v)) return;
     float part = v / h->scale;
@@ -94,7 +104,7 @@ static void draw_cell(struct tui_area a, int x, int y, const struct tui_heat *h,
         char num[16];
         tui_style st = a.g->fills ? role | TUI_FILL : TUI_TEXT;
         for (int i = 0; i < l->cell_w; i++) tui_put(a, x + i, y, st, ' ');
-        tui_text_right(a, x + l->cell_w, y, st, tui_num(v, l->cell_w - 1, num));
+        tui_text_right(a, x + l->cell_w, y, st, figure(h, v, l->cell_w - 1, num));
         return;
     }
     uint32_t glyph = h->unsigned_ ? tui_ramp(a.g, level) : tui_signed_ramp(a.g, level);

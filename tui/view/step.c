@@ -24,16 +24,6 @@ const char *step_short_name(const struct cut_step *s) {
     return dot ? dot + 1 : s->name;
 }
 
-const char *step_token_label(const struct tui_token *t, char *buf) {
-    size_t n = 0;
-    for (const char *p = t->text; *p && n < 60; p++) {
-        if (*p == '\n' || *p == '\t' || *p == '\r') buf[n++] = '\\', buf[n++] = *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r';
-        else buf[n++] = *p;
-    }
-    buf[n] = 0;
-    return buf;
-}
-
 void step_watch(struct step_view *v) {
     struct tui_watch *w = tui_app_watch(v->app), was = *w;
     w->step = v->follow ? -1 : v->sel;
@@ -331,7 +321,7 @@ static void draw(void *self, struct tui_area a) {
     struct step_view *v = self;
     const struct tui_snap *s = tui_app_snap(v->app);
     struct tui_area whole = a;
-    step_draw_strip(v, tui_part(tui_cut_top(&a, 1), 1, 0, a.w - 2, 1));
+    tui_draw_strip(v->app, tui_part(tui_cut_top(&a, 1), 1, 0, a.w - 2, 1));
     v->at_source.w = 0;
     if (v->zoom) {
         step_draw_value(v, a);

@@ -4,6 +4,7 @@
 #define TUI_VIEW_STEP_H
 
 #include "tui/app.h"
+#include "tui/view/strip.h"
 
 enum step_pane { PANE_STEPS, PANE_VALUE, PANE_SOURCE };
 enum step_lower { LOWER_STATS, LOWER_MATHS, LOWER_SOURCE };
@@ -39,14 +40,11 @@ const struct cut_step *step_selected(const struct step_view *v);
 const struct tui_value *step_value(const struct step_view *v);
 /* A name without its "blk.N.". */
 const char *step_short_name(const struct cut_step *s);
-/* The label of a token for one line: blanks at its ends kept, newlines as "\n". buf holds 64 bytes. */
-const char *step_token_label(const struct tui_token *t, char *buf);
 void step_select(struct step_view *v, int step);
 void step_watch(struct step_view *v);      /* tell the worker what we look at */
 
 void step_rows_build(struct step_view *v);
 void step_draw_list(struct step_view *v, struct tui_area a);
-void step_draw_strip(struct step_view *v, struct tui_area row);
 void step_draw_value(struct step_view *v, struct tui_area a);
 void step_draw_source(struct step_view *v, struct tui_area a);
 void step_draw_code(struct step_view *v, struct tui_area a, const struct cut_src *src, int scroll);

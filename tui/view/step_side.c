@@ -95,7 +95,7 @@ void step_draw_next(struct step_view *v, struct tui_area a) {
     int rows = a.h - 1;
     for (int i = 0; i < s->n_top && i < rows; i++) {
         char quoted[72];
-        snprintf(quoted, sizeof quoted, "%s\"%s\"", s->top[i].id == s->chosen ? "> " : "  ", step_token_label(&s->top_token[i], label));
+        snprintf(quoted, sizeof quoted, "%s\"%s\"", s->top[i].id == s->chosen ? "> " : "  ", tui_token_label(&s->top_token[i], label));
         snprintf(figure, sizeof figure, "%s%%", tui_num(s->top[i].p * 100, 5, num));
         tui_bar_row(a, i, 14, quoted, figure, 6, i ? TUI_SERIES2 : TUI_GOOD, s->top[i].p / s->top[0].p);
     }

@@ -22,7 +22,7 @@ static const char *row_label(void *user, int64_t row, char buf[32]) {
     }
     int64_t at = (val ? val->row0 : 0) + row + s->where.pos;
     if (val && val->ne[2] != s->where.n_tokens) at = s->where.pos + s->where.n_tokens - 1;
-    if (at < s->n_tokens) snprintf(buf, 32, "%d %.26s", (int)at, step_token_label(&s->token[at], label));
+    if (at < s->n_tokens) snprintf(buf, 32, "%d %.26s", (int)at, tui_token_label(&s->token[at], label));
     else snprintf(buf, 32, "%d", (int)at);
     return buf;
 }
@@ -31,7 +31,7 @@ static const char *row_label(void *user, int64_t row, char buf[32]) {
 static const char *key_label(void *user, int64_t col, char buf[32]) {
     const struct tui_snap *s = tui_app_snap(((const struct step_view *)user)->app);
     char label[64];
-    const char *t = col < s->n_tokens ? step_token_label(&s->token[col], label) : "?";
+    const char *t = col < s->n_tokens ? tui_token_label(&s->token[col], label) : "?";
     snprintf(buf, 32, "%.30s", t + (*t == ' ' && t[1]));
     return buf;
 }
