@@ -2,7 +2,7 @@
 #include "engine/graph/graph.h"
 
 static const struct { const char *name, *function; } ops[CUT_OP_COUNT] = {
-    [CUT_OP_EMBED] = { "get_rows", "decode" },      [CUT_OP_RMS_NORM] = { "rms_norm", "rms_norm" },
+    [CUT_OP_EMBED] = { "get_rows", "embed" },      [CUT_OP_RMS_NORM] = { "rms_norm", "rms_norm" },
     [CUT_OP_QUANTIZE] = { "quantize", "quantize_q8" }, [CUT_OP_ROUND] = { "round", "round_bf16" },
     [CUT_OP_MATMUL] = { "matmul", "mm_f32" },
     [CUT_OP_ROPE] = { "rope", "rope" },             [CUT_OP_KV_STORE] = { "store", "to_f16" },

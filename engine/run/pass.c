@@ -11,7 +11,8 @@
 struct job { struct cut_session *s; struct cut_space *sp; struct cut_prog_step step; int thread, n_threads; };
 
 enum { ROWS = 16,              /* rows of a weight matrix are shared out in this unit */
-       TILE = 64 };            /* rows of gate and up taken together, so that SiLU finds them in the cache */
+       TILE = 64,              /* rows of gate and up taken together, so that SiLU finds them in the cache */
+       ALONE = 1 << 18 };      /* bytes that one thread reads in the time another takes to wake */
 
 static const struct cut_node *node(const struct job *j, int i) { return &j->s->graph.node[i]; }
 static void *value(const struct job *j, int i) { return cut_value_at(j->sp, i); }
@@ -22,6 +23,7 @@ static int rows(const struct job *j, int i) { return cut_node_rows(j->s, node(j,
 
 /* ---- one function per operation, for one token, row range or head */
 
+const struct cut_src cut_source_of_embed = { __FILE__, __LINE__ + 1, "embed" };
 static void embed(const struct job *j, int i, int t) {
     const struct cut_tensor_info *w = node(j, i)->w;
     cut_decode(w->type, (const char *)w->data + (size_t)j->s->tok[t].id * (w->bytes / w->ne[1]), row(j, i, t), w->ne[0]);
@@ -116,6 +118,7 @@ static void silu_mul(const struct job *j, int i, int t, int c0, int c1) {
     j->s->kern.silu_mul(row(j, i, t) + c0, row(j, n->in[0], t) + c0, row(j, n->in[1], t) + c0, c1 - c0);
 }
 
+const struct cut_src cut_source_of_sample = { __FILE__, __LINE__ + 1, "sample" };
 static void sample(const struct job *j, int i, int r) {
     struct cut_session *s = j->s;
     int n_vocab = s->model->config.n_vocab;
@@ -332,9 +335,13 @@ enum cut_status cut_pass_run_fused(struct cut_session *s, struct cut_err *err) {
     return CUT_OK;
 }
 
+/* A step shorter than it takes to wake the pool runs on this thread alone; the bytes are the same, and its time is its own. */
 void cut_pass_run_node(struct cut_session *s, int i) {
     struct pass_job p = { s, &s->kept, i, i + 1 };
+    uint64_t bytes, flops;
+    cut_session_cost(s, i, &bytes, &flops);
+    bool brief = bytes < ALONE && flops < 4 * ALONE;
     double t0 = cut_clock();
-    cut_pool_run(s->opts.pool, run_steps, &p);
+    cut_pool_run(brief ? NULL : s->opts.pool, run_steps, &p);
     s->time[i] = cut_clock() - t0;
 }

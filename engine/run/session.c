@@ -56,8 +56,10 @@ static enum cut_status make_listing(struct cut_session *s, struct cut_err *err) 
     if (!s->step) return CUT_ENOMEM;
     for (int i = 0; i < s->graph.n; i++) {
         const struct cut_node *n = &s->graph.node[i];
-        const struct cut_src *src = cut_kernel_source(
-            n->op == CUT_OP_MATMUL && s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE ? "mm_q8" : cut_op_function(n->op));
+        bool q8 = n->op == CUT_OP_MATMUL && s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE;
+        const struct cut_src *src = n->op == CUT_OP_EMBED    ? &cut_source_of_embed
+                                    : n->op == CUT_OP_SAMPLE ? &cut_source_of_sample
+                                                             : cut_kernel_source(q8 ? "mm_q8" : cut_op_function(n->op));
         struct cut_step *st = &s->step[i];
         *st = (struct cut_step){ .name = n->name, .alias = n->alias, .op = cut_op_name(n->op), .formula = n->formula, .cite = n->cite,
                                  .layer = n->layer, .n_in = n->n_in, .weight = n->w ? n->w->name : NULL,

@@ -79,6 +79,8 @@ struct cut_session {
 };
 
 /* ---- pass.c */
+/* Where the two steps stand that are not kernels. */
+extern const struct cut_src cut_source_of_embed, cut_source_of_sample;
 /* Begin the next pass of the log. There must be a queued token. */
 enum cut_status cut_pass_begin(struct cut_session *s, struct cut_err *err);
 /* Forget pass `pass` and what follows, as if it had never begun; the log keeps the tokens. */
