@@ -189,7 +189,8 @@ INLINE vf scale_lanes(enum cut_type type, const float d[16], int i) {
 }
 
 /* sum[r] += block b of each of four rows, the i'th of the eight that d holds the scales of. */
-INLINE void gemv_block(enum cut_type type, const void *const wr[4], int b, int i, const int8_t *q, float d[4][16], vf sum[4]) {
+INLINE void gemv_block(enum cut_type type, const void *const wr[4], int b, int i, const int8_t *q, float d[4][16],
+                       vf sum[4]) {
     __m256i qv = _mm256_loadu_si256((const void *)(q + 32 * (b + i)));
     __m256i zeros = _mm256_maddubs_epi16(_mm256_set1_epi8((char)block_zero(type)), qv);
     for (int r = 0; r < 4; r++) {

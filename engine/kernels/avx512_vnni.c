@@ -64,18 +64,24 @@ INLINE __m512i start_from(int z, __m512i q) {
     return _mm512_sub_epi32(_mm512_setzero_si512(), share);
 }
 
+/* Float16 scales at the given words of a vector, as floats. */
+INLINE __m512 pick_scales(__m512i raw, __m256i words) {
+    return _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_castsi256_si512(words), raw)));
+}
+
 /* Four blocks: their low nibbles fill a vector, four lanes a block, and their high nibbles another. n is how many of the
  * four exist; what is beyond reads as zeros. */
 INLINE void unit_q4_0(struct four w, int n, const int8_t *q, const float *d, __m512 sum[4]) {
     /* In 16-bit words from the first block on: where the scales of the four stand, and the nibbles of the first three. */
-    const __m512i scales = _mm512_castsi256_si512(_mm256_set_epi16(27, 27, 27, 27, 18, 18, 18, 18, 9, 9, 9, 9, 0, 0, 0, 0));
+    const __m256i scales = _mm256_set_epi16(27, 27, 27, 27, 18, 18, 18, 18, 9, 9, 9, 9, 0, 0, 0, 0);
     const __m512i nibbles = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 26, 25, 24, 23, 22, 21, 20, 19,
                                              17, 16, 15, 14, 13, 12, 11, 10, 8, 7, 6, 5, 4, 3, 2, 1);
     const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
     const __m512i mask = _mm512_set1_epi8(15);
     const uint32_t all = UINT32_MAX, words = n == 4 ? all : (1u << 9 * n) - 1, fours = n == 4 ? all : (1u << 8 * n) - 1;
 
-    __m512i q01 = _mm512_maskz_loadu_epi32((__mmask16)fours, q), q23 = _mm512_maskz_loadu_epi32((__mmask16)(fours >> 16), q + 64);
+    __m512i q01 = _mm512_maskz_loadu_epi32((__mmask16)fours, q);
+    __m512i q23 = _mm512_maskz_loadu_epi32((__mmask16)(fours >> 16), q + 64);
     __m512i q_low = _mm512_shuffle_i32x4(q01, q23, 0x88), q_high = _mm512_shuffle_i32x4(q01, q23, 0xDD);
     __m512i start = _mm512_add_epi32(start_from(8, q_low), start_from(8, q_high));
     __m128 dx = _mm_maskz_loadu_ps((__mmask8)((1u << n) - 1), d);
@@ -87,14 +93,14 @@ INLINE void unit_q4_0(struct four w, int n, const int8_t *q, const float *d, __m
         if (n == 4) v = _mm512_mask_broadcast_i32x4(v, 0xF000, _mm_loadu_si128((const void *)block[3].qs));
         __m512i acc = _mm512_dpbusd_epi32(start, _mm512_and_si512(v, mask), q_low);
         acc = _mm512_dpbusd_epi32(acc, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask), q_high);
-        __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
+        __m512 dw = pick_scales(raw, scales);
         sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx4), sum[r]);
     }
 }
 
-/* Two blocks fill a vector, eight lanes a block; n of them exist. */
+/* Two blocks fill a vector, eight lanes a block; n of them exist. Their scales are words 0 and 17. */
 INLINE void unit_q8_0(struct four w, int n, const int8_t *q, const float *d, __m512 sum[4]) {
-    const __m512i scales = _mm512_castsi256_si512(_mm256_set_epi16(17, 17, 17, 17, 17, 17, 17, 17, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m256i scales = _mm256_set_epi16(17, 17, 17, 17, 17, 17, 17, 17, 0, 0, 0, 0, 0, 0, 0, 0);
     const __m512i by_eight = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 
     __m512i qv = _mm512_maskz_loadu_epi32(n == 2 ? 0xFFFF : 0xFF, q), start = start_from(128, qv);
@@ -102,11 +108,11 @@ INLINE void unit_q8_0(struct four w, int n, const int8_t *q, const float *d, __m
     __m512 dx8 = _mm512_permutexvar_ps(by_eight, _mm512_castps128_ps512(dx));
     for (int r = 0; r < 4; r++) {
         const struct cut_q8_0 *block = (const struct cut_q8_0 *)w.row[r];
-        __m512i raw = _mm512_maskz_loadu_epi16(n == 2 ? UINT32_MAX : (1u << 17) - 1, block);   /* scales: words 0 and 17 */
+        __m512i raw = _mm512_maskz_loadu_epi16(n == 2 ? UINT32_MAX : (1u << 17) - 1, block);
         __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)block[0].qs));
         v = _mm512_inserti64x4(v, n == 2 ? _mm256_loadu_si256((const void *)block[1].qs) : _mm256_setzero_si256(), 1);
         __m512i acc = _mm512_dpbusd_epi32(start, _mm512_xor_si512(v, _mm512_set1_epi8(-128)), qv);
-        __m512 dw = _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(scales, raw)));
+        __m512 dw = pick_scales(raw, scales);
         sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_mul_ps(dw, dx8), sum[r]);
     }
 }
@@ -128,7 +134,8 @@ INLINE void unit_q6_K(struct four w, const int8_t *q, const float *d, __m512 sum
     for (int half = 0; half < 2; half++) {
         __m512i qa = _mm512_loadu_si512(q + 128 * half), qb = _mm512_loadu_si512(q + 128 * half + 64);
         __m512i start_a = start_from(32, qa), start_b = start_from(32, qb);
-        __m512i to_a = _mm512_add_epi32(by_four, _mm512_set1_epi32(8 * half)), to_b = _mm512_add_epi32(to_a, _mm512_set1_epi32(4));
+        __m512i to_a = _mm512_add_epi32(by_four, _mm512_set1_epi32(8 * half));
+        __m512i to_b = _mm512_add_epi32(to_a, _mm512_set1_epi32(4));
         for (int r = 0; r < 4; r++) {
             const struct cut_q6_K *block = (const struct cut_q6_K *)w.row[r];
             __m512i low = _mm512_loadu_si512(block->ql + 64 * half);

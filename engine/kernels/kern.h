@@ -3,7 +3,7 @@
  * ref.c fills every entry with plain C, written to be read, which defines the arithmetic. avx2.c, avx512.c and neon.c
  * overwrite the entries they improve; select.c chooses at run time. A tier must match ref's integer sums exactly and
  * its floats within the bound tests/kernels states. Within a tier, results never depend on how rows are divided into
- * ranges, on the number of tokens in a call (where a comment says so), or on which thread makes the call.
+ * ranges, on which thread makes the call, or (in ref, and in mm_f32 everywhere) on the number of tokens in a call.
  */
 #ifndef CUT_KERN_H
 #define CUT_KERN_H
@@ -12,6 +12,7 @@
 
 /* Activations rounded to 8 bits, as matrix products read them: blocks of 32 with one scale each.
  *   d = max|x| / 127, q = round-half-away(x / d) in [-127, 127], s = the sum of the block's q.
+ * Every tier gives the same bits. A block with d below FLT_MIN counts as zero; one with an infinity or a NaN has d = NaN.
  * A row of n (a multiple of 32) is laid out in three parts: int8 q[n], float d[n/32], int32 s[n/32].
  * The sum lets weights be used unsigned: sum (w - z) q = sum w q - z s. */
 static inline size_t cut_q8_bytes(int n) { return cut_round_up((size_t)n + (size_t)n / 32 * 8, CUT_ALIGN); }
@@ -31,7 +32,8 @@ struct cut_mm {
     size_t y_stride;           /* floats from token to token */
     void *scratch;             /* CUT_ALIGNed, at least mm_scratch(k) bytes, this thread's own */
 };
-typedef void (*cut_mm_fn)(const struct cut_mm *m, int r0, int r1);    /* rows [r0, r1) */
+/* Rows [r0, r1). With many tokens ranges of 128 rows and more serve best: what is prepared of the tokens serves them all. */
+typedef void (*cut_mm_fn)(const struct cut_mm *m, int r0, int r1);
 
 /* The KV cache of one layer, as one token of one sequence sees it. A page holds CUT_KV_PAGE cells; in it K (and V
  * likewise) is [n_head_kv][CUT_KV_PAGE][head_dim] of `type`. Cell c of the sequence is cell c % CUT_KV_PAGE of page
@@ -45,7 +47,7 @@ struct cut_attn {
     const int32_t *table;
     enum cut_type type;        /* CUT_F32 or CUT_F16 */
     int n_head, n_head_kv, head_dim;
-    int n_vis;                 /* cells [0, n_vis) are visible */
+    int n_vis;                 /* cells [0, n_vis) are visible, at least one; the others may hold anything */
     float scale;               /* 1 / sqrt(head_dim) */
 };
 
@@ -69,7 +71,7 @@ struct cut_kernels {
      * weights have a scale per 16), float sums of the scaled blocks. NULL: the type has no such kernel (floats, or k
      * no multiple of 32). mm_f32[type]: decoded weights by floats. */
     cut_mm_fn mm_q8[CUT_TYPE_COUNT], mm_f32[CUT_TYPE_COUNT];
-    size_t (*mm_scratch)(int k);
+    size_t (*mm_scratch)(int k);                           /* bytes; enough for every type and any number of tokens */
     const char *mm_q8_name[CUT_TYPE_COUNT], *mm_f32_name[CUT_TYPE_COUNT];    /* what runs: "avx512 vnni tile" */
 
     /* Attention of one token. q and z: [n_head][head_dim].

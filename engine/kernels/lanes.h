@@ -238,7 +238,8 @@ INLINE void page_scores(const struct cut_attn *a, struct rows k, int n, const fl
     else dot_rows(CUT_F32, k, n, x, n_q, a->head_dim, s, s_stride, false);
 }
 
-/* z[h][d..d+V*W) = z shrink[h] + sum_j p[h][j] v[j], for H heads; H and V are constants. With V = 1, `left` < W lanes may be all there are. */
+/* z[h][d..d+V*W) = z shrink[h] + sum_j p[h][j] v[j], for H heads; H and V are constants. With V = 1, `left` < W lanes may
+ * be all there are. */
 INLINE void mix_tile(enum cut_type type, struct rows v, int n, const float *p, size_t p_stride, const float *shrink,
                      const int H, const int V, int d, int left, float *z, int head_dim) {
     vf acc[4][MIX_V];
@@ -278,6 +279,8 @@ INLINE void page_mix(enum cut_type type, struct rows v, int n, const float *p, s
     int h = 0;
     for (; h + 4 <= n_q; h += 4)
         mix_heads(type, v, n, p + (size_t)h * p_stride, p_stride, shrink + h, 4, z + h * head_dim, head_dim);
+    for (; h + 2 <= n_q; h += 2)
+        mix_heads(type, v, n, p + (size_t)h * p_stride, p_stride, shrink + h, 2, z + h * head_dim, head_dim);
     for (; h < n_q; h++)
         mix_heads(type, v, n, p + (size_t)h * p_stride, p_stride, shrink + h, 1, z + h * head_dim, head_dim);
 }

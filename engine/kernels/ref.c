@@ -318,8 +318,8 @@ static size_t attn_scratch(const struct cut_attn *a) { return 2 * (size_t)(a->n_
 void cut_kernels_fill_ref(struct cut_kernels *k) {
     *k = (struct cut_kernels){
         .tier = CUT_TIER_REF,
-        .rms_norm = rms_norm, .quantize_q8 = quantize_q8, .add = add, .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
-        .round_bf16 = round_bf16,
+        .rms_norm = rms_norm, .quantize_q8 = quantize_q8, .add = add, .silu_mul = silu_mul, .rope = rope,
+        .to_f16 = to_f16, .round_bf16 = round_bf16,
         .mm_q8 = { [CUT_Q4_0] = mm_q8_q4_0, [CUT_Q8_0] = mm_q8_q8_0, [CUT_Q6_K] = mm_q8_q6_K },
         .mm_f32 = { [CUT_F32] = mm_f32_f32, [CUT_F16] = mm_f32_f16, [CUT_BF16] = mm_f32_bf16,
                     [CUT_Q4_0] = mm_f32_q4_0, [CUT_Q8_0] = mm_f32_q8_0, [CUT_Q6_K] = mm_f32_q6_K },

@@ -27,8 +27,9 @@ TEST(kernels_tiers) {
 
 /* The source pane points at the line where the reference function begins. */
 TEST(kernels_source) {
-    static const char *const names[] = { "rms_norm", "quantize_q8", "add", "silu_mul", "rope", "to_f16", "mm_f32", "mm_q8",
-                                         "dot_q4_0", "dot_q8_0", "dot_q6_K", "scores", "softmax", "mix", "attn" };
+    static const char *const names[] = { "rms_norm", "quantize_q8", "add", "silu_mul", "rope", "to_f16", "mm_f32",
+                                         "mm_q8", "dot_q4_0", "dot_q8_0", "dot_q6_K", "scores", "softmax", "mix",
+                                         "attn" };
     for (size_t i = 0; i < CUT_LEN(names); i++) {
         const struct cut_src *s = cut_kernel_source(names[i]);
         REQUIRE(s, "%s", names[i]);
@@ -66,7 +67,10 @@ TEST(kernels_rms_norm) {
             double want = 1 / sqrt(sum / n + 1e-5), rel = (n + 8) * FLT_EPSILON;
             float scale = k.rms_norm(y, x, w, n, 1e-5f);
             CHECK(fabs(scale - want) <= rel * want, "%s n %d: %.9g, not %.9g", cut_tier_name(tier), n, scale, want);
-            for (int j = 0; j < n; j++) CHECK(fabs(y[j] - x[j] * want * w[j]) <= (rel + 4 * FLT_EPSILON) * fabs(x[j] * want * w[j]));
+            for (int j = 0; j < n; j++) {
+                double wanted = x[j] * want * w[j];
+                CHECK(fabs(y[j] - wanted) <= (rel + 4 * FLT_EPSILON) * fabs(wanted));
+            }
             k.rms_norm(x, x, w, n, 1e-5f);
             CHECK(!memcmp(x, y, (size_t)n * 4), "%s n %d: in place", cut_tier_name(tier), n);
             free(x);
@@ -134,8 +138,8 @@ TEST(kernels_quantize_q8_ties) {
 }
 
 TEST(kernels_quantize_q8_extremes) {
-    static const float ends[] = { 0, -0.0f, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, 127 * FLT_MIN, 126 * FLT_MIN, 1e-45f,
-                                  3e-44f, 1e-38f, 1 };
+    static const float ends[] = { 0, -0.0f, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, 127 * FLT_MIN,
+                                  126 * FLT_MIN, 1e-45f, 3e-44f, 1e-38f, 1 };
     for (size_t i = 0; i < CUT_LEN(ends); i++)
         for (size_t j = 0; j < CUT_LEN(ends); j++)
             for (int at = 0; at < 32; at += 5) {
@@ -181,8 +185,8 @@ TEST(kernels_add_silu_f16) {
             k.silu_mul(y, a, b, n);
             for (int j = 0; j < n; j++) {
                 double want = a[j] / (1 + exp(-(double)a[j])) * b[j];
-                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 32 * FLT_MIN, "%s: silu(%g) * %g = %.9g, not %.9g",
-                      cut_tier_name(tier), a[j], b[j], y[j], want);
+                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 32 * FLT_MIN,
+                      "%s: silu(%g) * %g = %.9g, not %.9g", cut_tier_name(tier), a[j], b[j], y[j], want);
             }
             memcpy(b, y, (size_t)n * 4);
             free(a);
@@ -204,7 +208,8 @@ TEST(kernels_to_f16_all) {
             for (uint32_t i = 0; i < N; i++) x[i] = bits_float(float_bits(cut_f16_to_f32((uint16_t)i)) | low);
             k.to_f16(h, x, N);
             for (uint32_t i = 0; i < N; i++)
-                CHECK(h[i] == cut_f32_to_f16(x[i]), "%s: %a is %04x, not %04x", cut_tier_name(tier), x[i], h[i], cut_f32_to_f16(x[i]));
+                CHECK(h[i] == cut_f32_to_f16(x[i]), "%s: %a is %04x, not %04x", cut_tier_name(tier), x[i], h[i],
+                      cut_f32_to_f16(x[i]));
         }
     }
     free(x);
@@ -226,7 +231,8 @@ TEST(kernels_silu_ends) {
             k.silu_mul(y, g, u, 16);
             double want = ends[i] / (1 + exp(-(double)ends[i]));
             for (int j = 0; j < 16; j++)
-                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 32 * FLT_MIN, "%s: silu(%g) = %g", cut_tier_name(tier), g[j], y[j]);
+                CHECK(fabs(y[j] - want) <= 6 * FLT_EPSILON * fabs(want) + 32 * FLT_MIN, "%s: silu(%g) = %g",
+                      cut_tier_name(tier), g[j], y[j]);
         }
         float nan[16] = { NAN }, one[16] = { 1, 1 }, y[16];
         k.silu_mul(y, nan, one, 16);
@@ -235,8 +241,8 @@ TEST(kernels_silu_ends) {
 }
 
 TEST(kernels_rope) {
-    static const int shapes[][3] = { { 1, 2, 2 }, { 3, 8, 8 }, { 8, 8, 4 }, { 2, 6, 6 }, { 5, 10, 2 }, { 32, 64, 64 }, { 4, 128, 128 },
-                                     { 2, 80, 32 }, { 2, 34, 18 }, { 1, 256, 256 } };
+    static const int shapes[][3] = { { 1, 2, 2 }, { 3, 8, 8 }, { 8, 8, 4 }, { 2, 6, 6 }, { 5, 10, 2 }, { 32, 64, 64 },
+                                     { 4, 128, 128 }, { 2, 80, 32 }, { 2, 34, 18 }, { 1, 256, 256 } };
     EACH_TIER(tier)
         for (size_t i = 0; i < CUT_LEN(shapes); i++) {
             struct cut_kernels k;
@@ -254,7 +260,8 @@ TEST(kernels_rope) {
                 int d = j % hd;
                 double a = x[j & ~1], b = x[j | 1], c = cs[d < rd ? d & ~1 : 0], s = cs[d < rd ? d | 1 : 1];
                 double want = d >= rd ? x[j] : d & 1 ? a * s + b * c : a * c - b * s;
-                CHECK(fabs(y[j] - want) <= (d < rd ? 2 * FLT_EPSILON * (fabs(a) + fabs(b)) : 0), "%s %zu: element %d", cut_tier_name(tier), i, j);
+                double allowed = d < rd ? 2 * FLT_EPSILON * (fabs(a) + fabs(b)) : 0;
+                CHECK(fabs(y[j] - want) <= allowed, "%s %zu: element %d", cut_tier_name(tier), i, j);
             }
             k.rope(x, x, cs, n_head, hd, rd);
             CHECK(!memcmp(x, y, (size_t)n * 4), "in place");

@@ -25,7 +25,8 @@ static void set_cell(const struct cut_attn *a, uint8_t *base, int g, int j, int 
 }
 
 static struct cache cache_new(enum cut_type type, int n_head, int n_head_kv, int head_dim, int n_vis, float sharpness) {
-    struct cache c = { .a = { .type = type, .n_head = n_head, .n_head_kv = n_head_kv, .head_dim = head_dim, .n_vis = n_vis } };
+    struct cache c = { .a = { .type = type, .n_head = n_head, .n_head_kv = n_head_kv, .head_dim = head_dim,
+                              .n_vis = n_vis } };
     int pages = (n_vis + CUT_KV_PAGE - 1) / CUT_KV_PAGE;
     size_t hd = (size_t)head_dim, cells = (size_t)n_vis * (size_t)n_head;
     uint64_t rng = (uint64_t)n_vis;
@@ -105,17 +106,20 @@ static void attention_of(enum cut_type type, int n_head, int n_head_kv, int head
         for (int h = 0; h < n_head; h++) {
             double *zh = c.z + h * head_dim, bound = c.z_bound[h];
             for (int i = 0; i < head_dim; i++)
-                CHECK(fabs(z[h * head_dim + i] - zh[i]) <= bound, "%s attn %d heads/%d of %d, %d cells: z[%d][%d] %.9g, not %.9g (%.2g)",
-                      cut_tier_name(tier), n_head, n_head_kv, head_dim, n_vis, h, i, z[h * head_dim + i], zh[i], bound);
+                CHECK(fabs(z[h * head_dim + i] - zh[i]) <= bound,
+                      "%s attn %d heads/%d of %d, %d cells: z[%d][%d] %.9g, not %.9g (%.2g)", cut_tier_name(tier),
+                      n_head, n_head_kv, head_dim, n_vis, h, i, z[h * head_dim + i], zh[i], bound);
 
             k.scores(&c.a, c.q + h * head_dim, h, s);
             k.softmax(p, s, n_vis);
             k.mix(&c.a, p, h, z2);
             for (int j = 0; j < n_vis; j++) {
-                CHECK(fabs(s[j] - c.s[h * n_vis + j]) <= bound, "%s scores: %.9g, not %.9g", cut_tier_name(tier), s[j], c.s[h * n_vis + j]);
-                CHECK(fabs(p[j] - c.p[h * n_vis + j]) <= bound, "%s softmax: %.9g, not %.9g", cut_tier_name(tier), p[j], c.p[h * n_vis + j]);
+                double want_s = c.s[h * n_vis + j], want_p = c.p[h * n_vis + j];
+                CHECK(fabs(s[j] - want_s) <= bound, "%s scores: %.9g, not %.9g", cut_tier_name(tier), s[j], want_s);
+                CHECK(fabs(p[j] - want_p) <= bound, "%s softmax: %.9g, not %.9g", cut_tier_name(tier), p[j], want_p);
             }
-            for (int i = 0; i < head_dim; i++) CHECK(fabs(z2[i] - zh[i]) <= bound, "%s mix: %.9g, not %.9g", cut_tier_name(tier), z2[i], zh[i]);
+            for (int i = 0; i < head_dim; i++)
+                CHECK(fabs(z2[i] - zh[i]) <= bound, "%s mix: %.9g, not %.9g", cut_tier_name(tier), z2[i], zh[i]);
             k.softmax(s, s, n_vis);
             CHECK(!memcmp(s, p, (size_t)n_vis * 4), "%s: softmax in place", cut_tier_name(tier));
         }
@@ -129,7 +133,8 @@ static void attention_of(enum cut_type type, int n_head, int n_head_kv, int head
 }
 
 TEST(kernels_attn_lengths) {
-    static const int lengths[] = { 1, 2, 3, CUT_KV_PAGE - 1, CUT_KV_PAGE, CUT_KV_PAGE + 1, 2 * CUT_KV_PAGE, 5 * CUT_KV_PAGE + 17 };
+    static const int lengths[] = { 1, 2, 3, CUT_KV_PAGE - 1, CUT_KV_PAGE, CUT_KV_PAGE + 1, 2 * CUT_KV_PAGE,
+                                   5 * CUT_KV_PAGE + 17 };
     for (size_t i = 0; i < CUT_LEN(lengths); i++) {
         attention_of(CUT_F32, 8, 4, 8, lengths[i], 1);
         attention_of(CUT_F16, 8, 1, 64, lengths[i], 1);
@@ -163,7 +168,8 @@ TEST(kernels_exp) {
             for (int j = 1; j < 32; j++) s[j] = x;
             k.softmax(p, s, 32);
             double want = exp((double)x), got = (double)p[1] / p[0];
-            CHECK(fabs(got - want) <= 4 * FLT_EPSILON * want, "%s: exp(%.9g) = %.9g, not %.9g", cut_tier_name(tier), x, got, want);
+            CHECK(fabs(got - want) <= 4 * FLT_EPSILON * want, "%s: exp(%.9g) = %.9g, not %.9g", cut_tier_name(tier), x,
+                  got, want);
         }
     }
 }

@@ -121,8 +121,10 @@ static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int
         for (int i = 0; i < t; i++) {
             void *row = x + (size_t)i * x_stride;
             double sum = 0;
-            for (int c = 0; c < k; c++)
-                sum += fabs((double)decoded[c] * (q8 ? (double)cut_q8_d(row, k)[c / 32] * cut_q8_q(row)[c] : ((float *)row)[c]));
+            for (int c = 0; c < k; c++) {
+                double xc = q8 ? (double)cut_q8_d(row, k)[c / 32] * cut_q8_q(row)[c] : ((float *)row)[c];
+                sum += fabs(decoded[c] * xc);
+            }
             p.bound[i * rows + r] = sum;
         }
     }
@@ -162,7 +164,8 @@ static void against_ref(enum cut_type type, bool q8, int k, int t, int rows, enu
             if (q8 && fill == UNIT && p.bound[i] < 0x1p24) allowed = 0;
             double off = fabs((double)p.y[i] - want[i]);
             CHECK(off <= allowed, "%s type %d k %d t %d %s: token %zu row %zu: %.9g, ref %.9g, allowed %.3g",
-                  cut_tier_name(tier), type, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i], want[i], allowed);
+                  cut_tier_name(tier), type, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i],
+                  want[i], allowed);
         }
     }
     free(want);
@@ -243,7 +246,8 @@ TEST(kernels_mm_f32_shapes) {
     for (size_t i = 0; i < CUT_LEN(all_types); i++)
         for (size_t j = 0; j < CUT_LEN(ks); j++) {
             if (ks[j] % block_of(all_types[i])) continue;
-            for (int t = 1; t <= 20; t += j % 3 + 1) against_ref(all_types[i], false, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
+            for (int t = 1; t <= 20; t += j % 3 + 1)
+                against_ref(all_types[i], false, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
         }
 }
 
@@ -290,7 +294,8 @@ TEST(kernels_mm_tokens_alone) {
                 for (int t = 0; t < T; t++) {
                     p.m.x = x + (size_t)t * p.m.x_stride;
                     compute(&p, tier, 0, ROWS);
-                    CHECK(!memcmp(all + t * ROWS, p.y, ROWS * 4), "%s type %d token %d", cut_tier_name(tier), all_types[i], t);
+                    CHECK(!memcmp(all + t * ROWS, p.y, ROWS * 4), "%s type %d token %d", cut_tier_name(tier),
+                          all_types[i], t);
                 }
                 p.m.x = x;
                 free(all);
