@@ -32,7 +32,7 @@ struct cut_mm {
     size_t y_stride;           /* floats from token to token */
     void *scratch;             /* CUT_ALIGNed, at least mm_scratch(k) bytes, this thread's own */
 };
-/* Rows [r0, r1). With many tokens ranges of 128 rows and more serve best: what is prepared of the tokens serves them all. */
+/* Rows [r0, r1). With many tokens, ranges of 128 rows and more serve best: preparing the tokens is shared by them. */
 typedef void (*cut_mm_fn)(const struct cut_mm *m, int r0, int r1);
 
 /* The KV cache of one layer, as one token of one sequence sees it. A page holds CUT_KV_PAGE cells; in it K (and V

@@ -30,8 +30,8 @@
  *   x = n ln 2 + r, |r| <= ln 2 / 2:   exp(x) = 2^n exp(r),   exp(r) ~ 1 + r + r^2 P(r)
  *
  * P has degree 4 and was fitted by the Remez algorithm for the least relative error of the whole on that interval,
- * 3.8e-9 with coefficients rounded to floats; what remains is rounding, within 2 units in the last place. ln 2 is
- * taken off in two parts, the first short enough for n times it to be exact (Cody and Waite 1980).
+ * 3.8e-9 with coefficients rounded to floats; what remains is rounding, less than one unit in the last place in all. ln 2
+ * is taken off in two parts, the first short enough for n times it to be exact (Cody and Waite 1980).
  */
 INLINE vf v_exp(vf x) {
     x = v_min(v_set(89.0f), v_max(v_set(-105.0f), x));       /* beyond these: infinity, and 0 */
