@@ -336,6 +336,7 @@ TEST(lua_patterns) {
     expect("for w in ('one two'):gmatch('%a+', 2) do print(w) end", "ne\ntwo\n");
     expect("local n = 0 for w in ('abc'):gmatch('x*') do n = n + 1 end print(n)", "4\n");
     expect("print(('a.b'):find('.', 1, true), ('a+b'):find('+', 1, true), ('aXb'):find('%u'))", "2\t2\t2\t2\n");
+    expect("print(('ab'):rep(5, '-'), ('x'):rep(1), ('x'):rep(0), ('x'):rep(-3), (''):rep(1e9))", "ab-ab-ab-ab-ab\tx\t\t\t\n");
     expect("print(('x'):rep(3, ','), ('abc'):find('b', -2), ('abc'):find('a', -2))", "x,x,x\t2\tnil\n");
     expect("print((''):gsub('$', 'x'), ('a$'):find('$$'), ('a$b'):match('a$b'))", "x\t2\ta$b\n");
     expect_error("('x'):find('[a')", "missing ']'");
