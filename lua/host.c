@@ -28,7 +28,7 @@ static void *allocate(void *user, void *block, size_t old, size_t size) {
             note_refusal(h);
             return NULL;
         }
-        if (size >= 1024) h->instructions += (size - old) / 64;    /* filling it is work the hook does not see */
+        if (size >= 1024) h->instructions += (size - old) / 16;    /* filling it is work the hook does not see */
     }
     void *p = realloc(block, size);
     if (!p) return size <= old ? block : NULL;      /* Lua relies on shrinking to succeed */
