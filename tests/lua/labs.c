@@ -3,9 +3,10 @@
 #include <unistd.h>
 
 #include "lua/lab.h"
+#include "tests/lua/models.h"
 #include "tests/test.h"
 
-static const struct cut_lab_opts opts = { .models = "build/models" };
+static struct cut_lab_opts opts;
 
 static void finding(void *user, bool ok, const char *text) {
     if (!ok) test_fail(__FILE__, __LINE__, "lab %s: %s", (const char *)user, text);
@@ -14,7 +15,7 @@ static void finding(void *user, bool ok, const char *text) {
 TEST(lua_labs_lint) {
     struct cut_labs *labs;
     struct cut_err err;
-    if (access("build/models/pebble-draft.gguf", R_OK)) SKIP("no bundled models");
+    opts.models = test_models();
     REQUIRE(!cut_labs_open(&labs, "labs", &err), "%s", err.msg);
     CHECK(cut_labs_count(labs) >= 1);
     for (int i = 0; i < cut_labs_count(labs); i++) {

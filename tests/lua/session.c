@@ -1,7 +1,6 @@
 /* session.c - sessions, probes and tensors as a script sees them, misuse included. */
-#include <unistd.h>
-
 #include "lua/host.h"
+#include "tests/lua/models.h"
 #include "tests/test.h"
 
 static char said[4096];
@@ -17,7 +16,7 @@ static enum cut_status run(const char *script, char error[512]) {
     struct cut_err err;
     char whole[4096];
     said[0] = 0;
-    struct cut_lua_opts opts = { .print = gather, .models = "build/models", .max_engine_memory = 64 << 20 };
+    struct cut_lua_opts opts = { .print = gather, .models = test_models(), .max_engine_memory = 64 << 20 };
     if (cut_lua_new(&h, &opts, &err)) {
         snprintf(error, 512, "%s", err.msg);
         return err.code;
@@ -42,10 +41,7 @@ static void expect_error(const char *script, const char *message) {
     CHECK(strstr(error, message), "%s\nerror: %s", script, error);
 }
 
-static bool no_model(void) { return access("build/models/pebble-draft.gguf", R_OK); }
-
 TEST(lua_session_stepping) {
-    if (no_model()) SKIP("no bundled models");
     expect("s:feed{ 1, 5 } print(s:step(2), s:where().step, s:where().pass, s:where().n_tokens) s:back() print(s:where().step)",
            "step\t2\t0\t2\n1\n");
     expect("s:feed{ 1, 5 } print(s:run()) local l = s:logits() s:seek(0, 3) print(s:where().step) s:run() "
@@ -65,7 +61,6 @@ TEST(lua_session_stepping) {
 }
 
 TEST(lua_probes) {
-    if (no_model()) SKIP("no bundled models");
     expect("local n = 0 s:probe('blk.*.attn_out', function(t, name, layer) n = n + 1 assert(name == 'blk.' .. layer .. "
            "'.attn_out' and #t == 2) end) s:feed{ 1, 5 } s:run() print(n)", "4\n");
     expect("local names = {} s:probe('blocks.0.hook_mlp_out', function(t, name) names[#names + 1] = name end) s:feed{ 1 } "
@@ -103,19 +98,17 @@ TEST(lua_probes) {
 }
 
 TEST(lua_probe_without_end_is_stopped) {
-    if (no_model()) SKIP("no bundled models");
     struct cut_lua *h;
     struct cut_err err;
     const char *script = "local s = cut.model.open():session()\ns:probe('embed', function()\n  while true do pcall(function() "
                          "while true do end end) end\nend)\ns:feed{ 1 }\nwhile true do pcall(s.run, s) end";
-    REQUIRE(!cut_lua_new(&h, &(struct cut_lua_opts){ .models = "build/models", .max_instructions = 5000000 }, &err));
+    REQUIRE(!cut_lua_new(&h, &(struct cut_lua_opts){ .models = test_models(), .max_instructions = 5000000 }, &err));
     CHECK(cut_lua_run(h, "t.lua", script, strlen(script), NULL, 0, &err) == CUT_ECANCEL);
     CHECK(!strncmp(cut_lua_error(h), "t.lua:3: stopped after 5000000", 30), "%s", cut_lua_error(h));
     cut_lua_free(h);
 }
 
 TEST(lua_models_and_sessions_end) {
-    if (no_model()) SKIP("no bundled models");
     expect("m:close() s:feed{ 1 } print(s:run()) s:close() s:close() m:close() print(m, s)",
            "done\nmodel (closed)\tsession (closed)\n");
     expect_error("m:close() m:config()", "the model is closed");
@@ -131,7 +124,6 @@ TEST(lua_models_and_sessions_end) {
 }
 
 TEST(lua_misuse_is_named) {
-    if (no_model()) SKIP("no bundled models");
     expect_error("m:session{ ctx = 0 }", "ctx: 0 is not between 1 and 1048576");
     expect_error("m:session{ ctx = 'many' }", "ctx: an integer is wanted, not many");
     expect_error("m:session{ tier = 'sse9' }", "sse9");
@@ -163,7 +155,6 @@ TEST(lua_misuse_is_named) {
 }
 
 TEST(lua_tensor_arithmetic) {
-    if (no_model()) SKIP("no bundled models");
     expect("local t = cut.tensor{ { 1, 2 }, { 3, 4 } } print(t * 2 + 1, 1 / t[1], -t[2], t - t)",
            "tensor 2x2 { 3, 5, 7, 9 }\ttensor 2 { 1, 0.5 }\ttensor 2 { -3, -4 }\ttensor 2x2 { 0, 0, 0, 0 }\n");
     expect("local t = cut.tensor{ { 1, 2 }, { 3, 4 } } t[1] = 9 t[2][1] = 7 t[2] = t[2] * 2 print(t, t:sum(), t:argmax())",

@@ -2,6 +2,7 @@
 #include <glob.h>
 
 #include "lua/host.h"
+#include "tests/lua/models.h"
 #include "tests/test.h"
 
 static void drop(void *user, const char *text, size_t len) { (void)user, (void)text, (void)len; }
@@ -11,7 +12,7 @@ static int run_example(const char *file, int line, const char *code) {
     struct cut_err err;
     char name[300];
     snprintf(name, sizeof name, "%s:%d", file, line);
-    if (cut_lua_new(&h, &(struct cut_lua_opts){ .print = drop, .models = "build/models" }, &err)) {
+    if (cut_lua_new(&h, &(struct cut_lua_opts){ .print = drop, .models = test_models() }, &err)) {
         test_fail(__FILE__, __LINE__, "%s", err.msg);
         return 0;
     }
@@ -61,9 +62,6 @@ static int run_file(const char *path, int *functions) {
 TEST(lua_usage_examples) {
     glob_t g;
     int examples = 0, functions = 0;
-    FILE *f = fopen("build/models/pebble.gguf", "rb");
-    if (!f) SKIP("no bundled model");
-    fclose(f);
     REQUIRE(!glob("lua/bind_*.c", 0, NULL, &g) && !glob("lua/prelude/*.lua", GLOB_APPEND, NULL, &g), "run from the root");
     for (size_t i = 0; i < g.gl_pathc; i++) examples += run_file(g.gl_pathv[i], &functions);
     globfree(&g);

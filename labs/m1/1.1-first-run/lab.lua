@@ -241,6 +241,7 @@ cutaway lab 1.1 --check lab-1.1.lua]],
   },
 
   check = function(learner, t)
+    math.randomseed()
     check("system: what this machine offers", function() check_system(learner) end)
     check("describe: architecture and parameters", function() check_describe(learner) end)
     check("generate: 32 greedy ids, on every tier", function() check_generate(learner, t) end)

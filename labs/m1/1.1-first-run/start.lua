@@ -1,5 +1,5 @@
 -- Lab 1.1: First run. Complete the functions; the checker calls them.
--- Read the steps:  cutaway lab 1.1       Check:  cutaway lab 1.1 --check FILE
+-- Read the steps: cutaway lab 1.1    Check: cutaway lab 1.1 --check FILE
 
 local lab = {}
 

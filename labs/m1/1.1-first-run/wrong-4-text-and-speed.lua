@@ -1,4 +1,5 @@
--- Lab 1.1, a known mistake: another tier seems to be another model. The ids say otherwise.
+-- Lab 1.1, a known mistake: another tier seems to be another model. The
+-- ids say otherwise.
 
 local lab = {}
 
@@ -14,7 +15,8 @@ end
 
 function lab.generate(name, tier, prompt)
   local m = assert(cut.model.open(name))
-  return assert(m:generate{ prompt = prompt, n = 32, temp = 0, tier = tier })
+  local options = { prompt = prompt, n = 32, temp = 0, tier = tier }
+  return assert(m:generate(options))
 end
 
 function lab.table()
@@ -25,7 +27,11 @@ function lab.table()
     for _, tier in ipairs(tiers) do
       local r = lab.generate(name, tier, "Once upon a time")
       rows[#rows + 1] = {
-        model = name, tier = tier, arch = what.arch, n_params = what.n_params, tokens_per_s = r.tokens_per_s,
+        model = name,
+        tier = tier,
+        arch = what.arch,
+        n_params = what.n_params,
+        tokens_per_s = r.tokens_per_s,
       }
     end
   end
