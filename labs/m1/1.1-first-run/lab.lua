@@ -143,7 +143,7 @@ with other kernels.
 A kernel is the innermost loop: the code that multiplies a matrix by a
 vector. The engine has several versions of each. The tier "ref" is plain C,
 written to be read. The tiers avx2, avx512 and neon use the wide registers
-of particular processors and handle 8 or 16 numbers in one instruction.]],
+of particular processors and handle 4 to 16 floats in one instruction.]],
       task = [[
 Decide before you measure, and write your answer down:
 The same model, the same prompt, greedy decoding. You change the tier from
@@ -219,9 +219,9 @@ n_params and tokens_per_s. plot.table(rows, {"model", "tier",
 Compare the two rows of one model, and the ids behind them. Then look at
 what you predicted.
 
-All tiers multiply the same integers and add up the same products. Only the
-order in which floating-point sums are formed differs, so two logits can
-differ in their last digits. The largest logit stays the largest unless two
+All tiers multiply the same numbers and add up the same products. Only the
+order in which floating-point sums are formed differs, so a logit can
+differ in its last digits. The largest logit stays the largest unless two
 are nearly tied. So greedy ids are the same, at a fraction of the time.]],
       task = [[
 Set lab.changed to "text", "speed", "both" or "neither". Then run:
