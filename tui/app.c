@@ -8,7 +8,7 @@
 
 #include "tui/screen/mem.h"
 
-enum { MIN_W = 80, MIN_H = 24, LATENCIES = 4096, PENDING = 256, ANSWER_MS = 5 };
+enum { MIN_W = 80, MIN_H = 24, LATENCIES = 4096, PENDING = 256, ANSWER_MS = 4 };
 
 static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention };
 enum { N_VIEWS = sizeof classes / sizeof *classes };
@@ -411,6 +411,7 @@ static void event(struct tui_app *app, const struct tui_event *ev) {
 /* What a key asked of the worker is mostly there at once: waiting this short while for it saves a frame without it. */
 static void await_answer(struct tui_app *app) {
     struct pollfd fd = { tui_work_fd(app->work), POLLIN, 0 };
+    if (app->snap->running) return;                /* a long run answers when it can */
     if (app->n_pressed && tui_work_busy(app->work) && poll(&fd, 1, ANSWER_MS) > 0) take_snap(app);
 }
 

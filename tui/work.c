@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tui/screen/mem.h"
@@ -272,8 +273,16 @@ static bool take(struct tui_work *w, struct tui_cmd *out) {
     return true;
 }
 
+/* The pool's threads, made by this one, may fill every processor: the screen's must still get one at once. */
+static void stand_back(void) {
+#ifdef __linux__
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 4);       /* of this thread and those it makes */
+#endif
+}
+
 static void *work(void *arg) {
     struct tui_work *w = arg;
+    stand_back();
     if (w->model && new_session(w, &w->err)) drop_session(w);
     publish(w, false);
     pthread_mutex_lock(&w->lock);

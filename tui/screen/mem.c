@@ -1,7 +1,6 @@
 /* mem.c - checked allocation for the interface. */
 #include "tui/screen/mem.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,16 +27,4 @@ void *tui_resize(void *p, size_t n, size_t size) {
 char *tui_strdup(const char *s) {
     size_t n = strlen(s) + 1;
     return memcpy(tui_alloc(n, 1), s, n);
-}
-
-char *tui_printf(const char *fmt, ...) {
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    char *s = tui_alloc((size_t)n + 1, 1);
-    va_start(ap, fmt);
-    vsnprintf(s, (size_t)n + 1, fmt, ap);
-    va_end(ap);
-    return s;
 }

@@ -10,7 +10,6 @@
 void *tui_alloc(size_t n, size_t size);              /* zeroed; free() it */
 void *tui_resize(void *p, size_t n, size_t size);    /* what is new is not zeroed */
 char *tui_strdup(const char *s);
-char *tui_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* What to do to the terminal before the program dies: set by the terminal that took it over. NULL: nothing. */
 void tui_on_fatal(void (*restore)(void));

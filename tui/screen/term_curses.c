@@ -22,6 +22,7 @@
 #include <term.h>          /* last: it defines common words as macros */
 
 struct pair { int32_t fg, bg; };
+struct look { attr_t attr; int pair; bool known; };       /* how curses shows a style */
 
 struct curses_term {
     struct tui_term term;
@@ -30,6 +31,7 @@ struct curses_term {
     enum tui_scheme shown_scheme;
     struct pair pairs[1024];       /* colour pairs in use, from number 1 */
     int n_pairs;
+    struct look look[TUI_ROLE_COUNT][64];      /* by role and the six attribute bits; of shown_scheme */
 };
 
 /* ---- putting the terminal back, whatever happens
@@ -122,19 +124,31 @@ static int pair_of(struct curses_term *ct, struct pair want) {
 /* A direct-colour terminal still reads 0 to 7 as its palette: the nearest colour beyond stands in for black. */
 static int32_t direct(int32_t colour) { return colour >= 0 && colour < 8 ? 0x000100 : colour; }
 
-static void put_cell(struct curses_term *ct, int x, int y, const struct tui_cell *c) {
+/* Working out the nearest of 240 colours takes a while: once per style and scheme is enough. */
+static const struct look *look_of(struct curses_term *ct, const struct tui_cell *c) {
+    struct look *l = &ct->look[c->role][c->attr >> 8 & 63];
+    if (l->known) return l;
     struct tui_ink ink = tui_theme_ink(ct->term.scheme, ct->term.depth, c->role, c->attr);
-    attr_t attr = A_NORMAL;
-    if (ink.attr & TUI_BOLD) attr |= A_BOLD;
-    if (ink.attr & TUI_UNDERLINE) attr |= A_UNDERLINE;
-    if (ink.attr & TUI_REVERSE) attr |= A_REVERSE;
-    if (ink.attr & TUI_FAINT) attr |= A_DIM;
-    if (ct->term.depth == TUI_16 && ink.fg >= COLORS) ink.fg -= 8, attr |= A_BOLD;     /* eight colours: bold is bright */
+    *l = (struct look){ A_NORMAL, 0, true };
+    if (ink.attr & TUI_BOLD) l->attr |= A_BOLD;
+    if (ink.attr & TUI_UNDERLINE) l->attr |= A_UNDERLINE;
+    if (ink.attr & TUI_REVERSE) l->attr |= A_REVERSE;
+    if (ink.attr & TUI_FAINT) l->attr |= A_DIM;
+    if (ct->term.depth == TUI_16 && ink.fg >= COLORS) {        /* eight colours: bold is bright, and bold black is unseen */
+        l->attr |= ink.fg == 8 ? A_DIM : A_BOLD;
+        ink.fg = ink.fg == 8 ? -1 : ink.fg - 8;
+    }
     if (ct->term.depth == TUI_TRUE) ink.fg = direct(ink.fg), ink.bg = direct(ink.bg);
-    int pair = ct->term.scheme == TUI_MONO ? 0 : pair_of(ct, (struct pair){ ink.fg, ink.bg });
+    if (ct->term.scheme != TUI_MONO) l->pair = pair_of(ct, (struct pair){ ink.fg, ink.bg });
+    return l;
+}
+
+static void put_cell(struct curses_term *ct, int x, int y, const struct tui_cell *c) {
+    const struct look *l = look_of(ct, c);
     wchar_t text[3] = { (wchar_t)c->glyph, (wchar_t)c->mark, 0 };
+    int pair = l->pair;
     cchar_t cell;
-    setcchar(&cell, text, attr, 0, &pair);
+    setcchar(&cell, text, l->attr, 0, &pair);
     mvadd_wch(y, x, &cell);
 }
 
@@ -143,6 +157,7 @@ static void present(struct tui_term *t, const struct tui_grid *g) {
     bool all = ct->shown.w != g->w || ct->shown.h != g->h || ct->shown_scheme != t->scheme;
     if (all) {
         tui_grid_resize(&ct->shown, g->w, g->h);
+        if (ct->shown_scheme != t->scheme) memset(ct->look, 0, sizeof ct->look);
         ct->shown_scheme = t->scheme;
         erase();
     }
