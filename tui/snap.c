@@ -94,6 +94,7 @@ static void free_value(void *p) {
 void tui_snap_state_close(struct tui_snap_state *st) {
     if (st->list) drop(&st->list->refs, st->list, free_listing);
     if (st->value) drop(&st->value->refs, st->value, free_value);
+    tui_snap_close_attn(st);
     st->list = NULL;
     st->value = NULL;
 }
@@ -180,37 +181,6 @@ static void take_value(struct tui_snap *o, struct tui_snap_state *st, struct cut
     o->has_explain = !cut_session_explain(s, o->step, at, &o->explain, &o->explain_err);
 }
 
-/* ---- attention */
-
-static void free_attn(struct tui_attn *a) {
-    if (!a) return;
-    free(a->row);
-    free(a->tri);
-    free(a);
-}
-
-/* One row of n numbers, NAN past its end, or all NAN when it is not to be had. */
-static bool attn_row(struct cut_session *s, const struct tui_attn *a, int head, int pos, float *row) {
-    for (int j = 0; j < a->n; j++) row[j] = NAN;
-    return pos < a->n && !cut_session_attention(s, 0, a->layer, head, pos, a->stage, row, NULL);
-}
-
-static void take_attn(struct tui_snap *o, struct cut_session *s, const struct tui_watch *w, const struct cut_config *c) {
-    int n = o->where.pos + o->where.n_tokens;
-    if (w->attn_layer < 0 || w->attn_layer >= c->n_layer || n < 1) return;
-    struct tui_attn *a = tui_alloc(1, sizeof *a);
-    *a = (struct tui_attn){ .layer = w->attn_layer, .n_head = c->n_head, .n = n, .stage = w->attn_stage };
-    a->head = (int)clamp(w->attn_head, 0, c->n_head - 1);
-    a->pos = (int)clamp(w->attn_pos < 0 ? n - 1 : w->attn_pos, 0, n - 1);
-    a->row = tui_alloc((size_t)c->n_head * (size_t)n, sizeof *a->row);
-    for (int h = 0; h < c->n_head; h++) attn_row(s, a, h, a->pos, a->row + (size_t)h * (size_t)n);
-    if ((int64_t)n * n <= MOST_FLOATS) {
-        a->tri = tui_alloc((size_t)n * (size_t)n, sizeof *a->tri);
-        for (int i = 0; i < n; i++) attn_row(s, a, a->head, i, a->tri + (size_t)i * (size_t)n);
-    }
-    o->attn = a;
-}
-
 /* ---- tokens and what comes next */
 
 /* As it stands in the text; tokens that stand for no text, or for a part of a character, by their piece: "<s>", "<0xC3>". */
@@ -289,7 +259,7 @@ struct tui_snap *tui_snap_take(struct tui_snap_state *st, struct cut_session *s,
     o->pos = (int)clamp(w->pos >= 0 ? w->pos : INT32_MAX, o->where.pos, o->where.pos + o->where.n_tokens - 1);
     if (!o->where.n_tokens) o->pos = -1;
     if (o->pos >= 0) take_value(o, st, s, w);
-    take_attn(o, s, w, &st->list->config);
+    tui_snap_take_attn(o, st, s);
     take_next(o, s, m);
     o->counters = cut_session_counters(s);
     o->memory = cut_session_memory(s);
@@ -302,7 +272,7 @@ static void free_snap(void *p) {
     if (s->list) drop(&s->list->refs, (void *)s->list, free_listing);
     if (s->value) drop(&s->value->refs, (void *)s->value, free_value);
     if (s->has_explain) cut_explain_done(&s->explain);
-    free_attn(s->attn);
+    tui_snap_free_attn(s->attn);
     free(s->token);
     free(s->time);
     free(s->brk);

@@ -8,6 +8,8 @@
 struct tui_snap_state {
     struct tui_listing *list;
     struct tui_value *value;
+    struct tui_pattern *pattern;
+    struct tui_heads *heads;
     uint64_t changes, value_changes, seq;
 };
 
@@ -17,5 +19,10 @@ void tui_snap_state_changed(struct tui_snap_state *st);
 
 /* Copy what the watch asks for. s NULL: an empty snapshot. */
 struct tui_snap *tui_snap_take(struct tui_snap_state *st, struct cut_session *s, const struct tui_watch *w, bool running);
+
+/* Attention (snap_attn.c): fills o->attn from what the watch asks. While a command runs the last pattern is shown again. */
+void tui_snap_take_attn(struct tui_snap *o, struct tui_snap_state *st, struct cut_session *s);
+void tui_snap_free_attn(struct tui_attn *a);
+void tui_snap_close_attn(struct tui_snap_state *st);
 
 #endif

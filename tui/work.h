@@ -13,6 +13,7 @@
 #define TUI_WORK_H
 
 #include "engine/cutaway.h"
+#include "tui/heads.h"
 
 struct tui_work;
 
@@ -51,9 +52,9 @@ struct tui_watch {
     int64_t row, col;
     bool explain;                  /* take the cell apart */
     int attn_layer;                /* the attention of this layer; -1: none */
+    int attn_head, attn_pos;       /* the head and the query to look at closely; attn_pos -1: the last there is */
     enum cut_attn_stage attn_stage;
-    int attn_head;                 /* the head shown whole */
-    int attn_pos;                  /* the token whose row is shown for every head; -1: the last evaluated */
+    bool attn_heads;               /* score the heads of all layers, too */
 };
 
 /* ---- what it gets */
@@ -90,12 +91,33 @@ struct tui_value {
     struct cut_stats stats;        /* of the watched token's numbers */
 };
 
-/* Attention of a layer. NAN stands where nothing is (yet): in a token's future, in rows not evaluated in this layer. */
+/* The attention pattern of a layer: for each head the rows [row0, row0 + n_rows) of a matrix of n queries and n keys, as
+ * many around the watched query as fit half a million floats. Keys in a query's future are NAN. Shared by snapshots. */
+struct tui_pattern {
+    int refs;
+    uint64_t key;                  /* of the tokens and edits it was computed from */
+    int layer, n_head, n;
+    int row0, n_rows;
+    int real0;                     /* queries from here on are REAL, those before DERIVED */
+    bool edited;                   /* an edit reaches the layer's pattern in the pass under way */
+    float *data;                   /* n_head x n_rows x n */
+};
+
+/* What the heads of all layers do, by their patterns. Shared by snapshots. */
+struct tui_heads {
+    int refs;
+    int n_layer, n_head;
+    struct tui_heads_of { uint64_t key; int n, rows; } *layer;     /* from the last `rows` queries of n; 0: not known */
+    struct tui_head_scores *head;                                  /* n_layer x n_head */
+};
+
 struct tui_attn {
-    int layer, head, pos, n_head, n;       /* n: tokens, and rows of the triangle */
+    int head, query;               /* looked at closely; query -1: the layer has no token yet */
     enum cut_attn_stage stage;
-    float *row;                            /* n_head x n: every head, the token at pos */
-    float *tri;                            /* n x n for `head`; NULL: the text is too long for it */
+    const struct tui_pattern *pattern;
+    float *rows;                   /* the pattern's rows for `head` at `stage`; NULL: the stage is the pattern itself */
+    float *stages;                 /* 4 x n: the query's row for `head`, by stage */
+    const struct tui_heads *heads; /* NULL: not asked */
 };
 
 struct tui_snap {
