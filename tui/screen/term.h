@@ -30,7 +30,8 @@ struct tui_term_class {
     /* The next event; waits at most `ms` (-1: for ever), or until wake_fd (-1: none) is readable. */
     struct tui_event (*wait)(struct tui_term *t, int wake_fd, int ms);
     void (*present)(struct tui_term *t, const struct tui_grid *g);
-    void (*suspend)(struct tui_term *t);         /* ^Z: give the terminal back until we are continued */
+    /* Give the terminal back, call meanwhile, and take it again. NULL stops us instead, as ^Z does, until continued. */
+    void (*suspend)(struct tui_term *t, void (*meanwhile)(void *user), void *user);
     void (*redraw)(struct tui_term *t);          /* ^L: trust nothing of what is on the screen */
     void (*close)(struct tui_term *t);
 };

@@ -243,11 +243,12 @@ static void redraw(struct tui_term *t) {
     clearok(curscr, TRUE);
 }
 
-static void suspend(struct tui_term *t) {
+static void suspend(struct tui_term *t, void (*meanwhile)(void *user), void *user) {
     def_prog_mode();
     endwin();
     taken = 0;
-    raise(SIGTSTP);
+    if (meanwhile) meanwhile(user);
+    else raise(SIGTSTP);
     taken = 1;
     reset_prog_mode();
     redraw(t);

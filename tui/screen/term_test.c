@@ -107,6 +107,12 @@ static struct tui_event wait_event(struct tui_term *t, int wake_fd, int ms) {
     return ev;
 }
 
+/* There is nothing to give back, but what others do meanwhile is done. */
+static void suspend(struct tui_term *t, void (*meanwhile)(void *user), void *user) {
+    (void)t;
+    if (meanwhile) meanwhile(user);
+}
+
 static void nothing(struct tui_term *t) { (void)t; }
 
 static void close_test(struct tui_term *t) {
@@ -115,7 +121,7 @@ static void close_test(struct tui_term *t) {
     free(tt);
 }
 
-static const struct tui_term_class class = { size, wait_event, present, nothing, nothing, close_test };
+static const struct tui_term_class class = { size, wait_event, present, suspend, nothing, close_test };
 
 struct tui_term *tui_term_open_test(const char *script, int w, int h, bool roles, FILE *out) {
     struct test_term *tt = tui_alloc(1, sizeof *tt);
