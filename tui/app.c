@@ -10,12 +10,13 @@
 
 enum { MIN_W = 80, MIN_H = 24, LATENCIES = 4096, PENDING = 256, ANSWER_MS = 4 };
 
-static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention };
+static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention, &tui_view_learn };
 enum { N_VIEWS = sizeof classes / sizeof *classes };
 
 struct tui_app {
     struct tui_term *term;
     struct tui_work *work;
+    const struct tui_app_opts *opts;
     const struct tui_snap *snap;
     struct tui_watch watch;
     struct tui_grid grid;
@@ -41,6 +42,8 @@ struct tui_app {
 
 /* ---- what views may ask for */
 
+const struct tui_app_opts *tui_app_opts(const struct tui_app *app) { return app->opts; }
+void tui_app_redraw(struct tui_app *app) { app->dirty = true; }
 const struct tui_snap *tui_app_snap(const struct tui_app *app) { return app->snap; }
 struct tui_watch *tui_app_watch(struct tui_app *app) { return &app->watch; }
 bool tui_app_busy(const struct tui_app *app) { return tui_work_busy(app->work); }
@@ -165,7 +168,7 @@ static unsigned key_again(void *self, int key) {
 
 static unsigned key_redraw(void *self, int key) {
     struct tui_app *app = self;
-    if (key == TUI_CTRL('z')) app->term->class->suspend(app->term);
+    if (key == TUI_CTRL('z')) app->term->class->suspend(app->term, NULL, NULL);
     else app->term->class->redraw(app->term);
     return TUI_HANDLED | TUI_REDRAW;
 }
@@ -243,6 +246,7 @@ static void draw_status(struct tui_app *app, struct tui_area row) {
         tui_textf(row, 0, 0, TUI_WARN, "running  token %d of %d  step %d/%d  %.1f s   Esc stops", s->where.pos + s->where.n_tokens,
                   s->n_tokens, s->where.step, s->where.n_steps, since);
     } else if (app->said[0]) tui_text_fit(row, 0, x1, 0, app->said_style, app->said);
+    else if (v->status && v->tick) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));    /* not the worker's view */
     else if (s->err.code) tui_text_fit(row, 0, x1, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);
     else if (s->said[0]) tui_text_fit(row, 0, x1, 0, TUI_GOOD, s->said);
     else if (s->stopped_at_break && s->where.step < s->where.n_steps)
@@ -387,6 +391,38 @@ static void resize(struct tui_app *app) {
     app->dirty = true;
 }
 
+void tui_app_outside(struct tui_app *app, void (*fn)(void *user), void *user) {
+    app->term->class->suspend(app->term, fn, user);
+    resize(app);                                   /* the window may have changed meanwhile */
+}
+
+/* Let views do what they do besides the worker. The milliseconds until the next time; -1: after the next event. */
+static int tick_views(struct tui_app *app) {
+    int ms = -1;
+    for (int i = 0; i < N_VIEWS; i++) {
+        int next = classes[i]->tick ? classes[i]->tick(app->view[i], i == app->front) : -1;
+        if (next >= 0 && (ms < 0 || next < ms)) ms = next;
+    }
+    return ms;
+}
+
+static bool views_busy(struct tui_app *app) {
+    for (int i = 0; i < N_VIEWS; i++)
+        if (classes[i]->busy && classes[i]->busy(app->view[i])) return true;
+    return false;
+}
+
+/* Until the worker and the views have nothing left to do. A frame may want to see more, and cause another snapshot. */
+static void settle(struct tui_app *app) {
+    bool more;
+    do {
+        draw(app);
+        tui_work_settle(app->work);
+        more = views_busy(app);
+        if (more) poll(NULL, 0, tick_views(app));
+    } while (take_snap(app) || more);
+}
+
 static void event(struct tui_app *app, const struct tui_event *ev) {
     switch (ev->kind) {
     case TUI_EV_KEY:
@@ -396,12 +432,7 @@ static void event(struct tui_app *app, const struct tui_event *ev) {
     case TUI_EV_MOUSE: mouse_event(app, ev); break;
     case TUI_EV_RESIZE: resize(app); break;
     case TUI_EV_WAKE: take_snap(app); break;
-    case TUI_EV_SETTLE:
-        do {                       /* a frame may want to see more, and cause another snapshot */
-            draw(app);
-            tui_work_settle(app->work);
-        } while (take_snap(app));
-        break;
+    case TUI_EV_SETTLE: settle(app); break;
     case TUI_EV_SHOT: draw(app); break;
     case TUI_EV_END: app->quit = true; break;
     case TUI_EV_NONE: break;
@@ -418,9 +449,11 @@ static void await_answer(struct tui_app *app) {
 /* Draw, wait, answer all that is there, draw. While a long command runs its clock in the status row goes on. */
 static void loop(struct tui_app *app) {
     while (!app->quit) {
+        int ms = tick_views(app);
         if (app->dirty) draw(app);
         bool busy = tui_work_busy(app->work);
-        struct tui_event ev = app->term->class->wait(app->term, tui_work_fd(app->work), busy ? 100 : -1);
+        if (busy && (ms < 0 || ms > 100)) ms = 100;
+        struct tui_event ev = app->term->class->wait(app->term, tui_work_fd(app->work), ms);
         if (ev.kind == TUI_EV_NONE) app->dirty = app->dirty || busy;
         for (int i = 0; ev.kind != TUI_EV_NONE && !app->quit; i++) {
             event(app, &ev);
@@ -436,6 +469,7 @@ void tui_app_run(struct tui_term *term, struct tui_work *work, const struct tui_
     const char *no_color = getenv("NO_COLOR");
     app->term = term;
     app->work = work;
+    app->opts = opts;
     app->times = !term->scripted;
     app->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1 };
     tui_grid_init(&app->grid, 0, 0, opts->ascii || !term->utf8);
@@ -443,7 +477,10 @@ void tui_app_run(struct tui_term *term, struct tui_work *work, const struct tui_
     resize(app);
     app->snap = tui_work_get(work);
     for (int i = 0; i < N_VIEWS; i++) app->view[i] = classes[i]->new(app);
-    bring_to_front(app, 0);
+    int first = 0;
+    for (int i = 0; opts->lab && i < N_VIEWS; i++)
+        if (classes[i] == &tui_view_learn) first = i;
+    bring_to_front(app, first);
     if (opts->prompt) accept_prompt(app, opts->prompt);
     loop(app);
     for (int i = 0; i < N_VIEWS; i++) classes[i]->free(app->view[i]);

@@ -27,13 +27,20 @@ struct tui_view_class {
     bool (*modal)(void *view);         /* true: something lies on top, and all keys are for it */
     unsigned (*mouse)(void *view, int x, int y, int button);    /* in the area it drew last */
     bool (*find)(void *view, const char *text, int direction);  /* from where we are; false: nowhere */
+    /* For views that do something of their own, besides the worker (NULL: the others). Called after at most the
+     * milliseconds it returned last, -1: after the next event; front: the view is the one on the screen. */
+    int (*tick)(void *view, bool front);
+    bool (*busy)(void *view);          /* that something is under way */
 };
-extern const struct tui_view_class tui_view_step, tui_view_attention;
+extern const struct tui_view_class tui_view_step, tui_view_attention, tui_view_learn;
 
 struct tui_app_opts {
     bool ascii;
     int scheme;                        /* enum tui_scheme; -1: dark, or mono where NO_COLOR is set */
     const char *prompt;                /* NULL: the reader will type one */
+    const char *lab;                   /* open this lab; NULL: begin with the first view */
+    const char *labs;                  /* the folder of the labs; NULL: ours */
+    const char *models, *model;        /* for labs: the folder of the bundled models, the model named by the user or NULL */
 };
 /* Key to frame, in seconds: median, 99th percentile, of how many keys. */
 struct tui_latency { double median, p99; int n; };
@@ -43,6 +50,10 @@ void tui_app_run(struct tui_term *term, struct tui_work *work, const struct tui_
 
 /* ---- for views */
 
+const struct tui_app_opts *tui_app_opts(const struct tui_app *app);
+void tui_app_redraw(struct tui_app *app);                   /* soon; for tick: every event draws anyway */
+/* Give the terminal to something else, an editor, while fn runs. */
+void tui_app_outside(struct tui_app *app, void (*fn)(void *user), void *user);
 const struct tui_snap *tui_app_snap(const struct tui_app *app);
 void tui_app_post(struct tui_app *app, const struct tui_cmd *c);
 struct tui_watch *tui_app_watch(struct tui_app *app);       /* change it, then tell: */
