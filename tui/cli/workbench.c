@@ -10,7 +10,7 @@ enum { SCHEME_AUTO };
 struct options {
     int threads, ctx, theme;
     bool ascii, latency, roles;
-    const char *kernels, *prompt, *keys, *size;
+    const char *kernels, *prompt, *keys, *size, *lab, *labs;
 };
 
 static char *read_file(const char *path, struct cut_err *err) {
@@ -46,7 +46,9 @@ static enum cut_status open_all(struct tui_term **term, struct tui_work **work, 
     struct cut_model *model;
     enum cut_status st;
     if (o->kernels && (st = cut_tier_parse(&w.tier, o->kernels, err))) return st;
-    if ((st = cut_model_open(&model, path, 0, err))) return st;
+    st = cut_model_open(&model, path ? path : cli_bundled_model(), 0, err);
+    if (st && (path || !o->lab)) return st;        /* labs can be read without a model */
+    if (st) model = NULL;
     if ((st = open_terminal(term, o, err))) {
         cut_model_close(model);
         return st;
@@ -61,6 +63,8 @@ int cli_workbench(int argc, char **argv) {
     int n_args;
     const struct cli_opt opts[] = {
         { 'p', "prompt", "TEXT", CLI_TEXT, &o.prompt, "begin with this text", 0, 0 },
+        { 0, "lab", "ID", CLI_TEXT, &o.lab, "begin with this lab", 0, 0 },
+        { 0, "labs", "FOLDER", CLI_TEXT, &o.labs, "the labs of this folder instead of ours", 0, 0 },
         { 0, "theme", "auto|dark|light|contrast|mono", CLI_CHOICE, &o.theme, "colours", 0, 0 },
         { 0, "ascii", NULL, CLI_FLAG, &o.ascii, "draw with ASCII characters only", 0, 0 },
         { 0, "ctx", "N", CLI_INT, &o.ctx, "cells of the key/value cache, 0: the model's context, at most 4096", 0, 1 << 24 },
@@ -83,8 +87,13 @@ int cli_workbench(int argc, char **argv) {
     struct cut_err err = { 0 };
     struct tui_term *term;
     struct tui_work *work;
-    if (open_all(&term, &work, &o, file ? file : cli_bundled_model(), &err)) return cli_error(&err);
-    struct tui_app_opts app = { .ascii = o.ascii, .scheme = o.theme - 1, .prompt = o.prompt };
+    if (open_all(&term, &work, &o, file, &err)) return cli_error(&err);
+    char models[4200];
+    cli_models_folder(models, sizeof models);
+    struct tui_app_opts app = {
+        .ascii = o.ascii, .scheme = o.theme - 1, .prompt = o.prompt,
+        .lab = o.lab, .labs = o.labs, .models = models, .model = file,
+    };
     struct tui_latency l;
     tui_app_run(term, work, &app, &l);
     term->class->close(term);
