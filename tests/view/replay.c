@@ -1,8 +1,12 @@
 /* Replayed keys against golden screens: tests/view/NAME.keys gives NAME.screen, in ASCII and without colour (with `roles`
  * in the script, the colour roles too), on a synthetic model whose every weight follows from a seed.
  *
+ * The labs are those of tests/fixtures/labs, the learner's files lie in a scratch folder, and the editor is a script there.
+ *
  * After a change that is meant to be seen: CUT_UPDATE=1 build/test-tui view_, and read the difference. */
 #include <glob.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/test.h"
 #include "tui/app.h"
@@ -21,6 +25,26 @@ static bool read_setup(const char *script, int *w, int *h, char theme[16], char 
     return sscanf(script, "# %dx%d %15s %127[^\n]", w, h, theme, prompt) >= 3;
 }
 
+/* A home folder in which no lab was opened yet. */
+static void fresh_home(void) {
+    static const char *const files[] = {
+        ".local/share/cutaway/labs/0.1.lua", ".local/share/cutaway/labs/0.1.lua.old", ".local/share/cutaway/labs/0.3.lua",
+        ".local/state/cutaway/labs",
+    };
+    const char *tmp = test_tmp("home");
+    char home[4096], path[8192];
+    snprintf(home, sizeof home, "%s%s%s", tmp[0] == '/' ? "" : getcwd(path, sizeof path), tmp[0] == '/' ? "" : "/", tmp);
+    mkdir(home, 0777);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", home, files[i]);
+        unlink(path);
+    }
+    setenv("HOME", home, 1);
+    setenv("VISUAL", "sh tests/fixtures/labs/editor.sh", 1);
+    unsetenv("XDG_DATA_HOME");
+    unsetenv("XDG_STATE_HOME");
+}
+
 static char *replay(const char *script, size_t *len) {
     int w, h;
     char theme[16], prompt[128] = "", *out = NULL;
@@ -32,7 +56,9 @@ static char *replay(const char *script, size_t *len) {
     if (!m || tui_work_new(&work, m, &o, &err)) return NULL;
     FILE *f = open_memstream(&out, len);
     struct tui_term *t = tui_term_open_test(script, w, h, false, f);
-    struct tui_app_opts a = { .ascii = true, .scheme = tui_scheme_by_name(theme), .prompt = *prompt ? prompt : NULL };
+    struct tui_app_opts a = { .ascii = true, .scheme = tui_scheme_by_name(theme), .prompt = *prompt ? prompt : NULL,
+                              .labs = "tests/fixtures/labs", .models = "build/models" };
+    fresh_home();
     tui_app_run(t, work, &a, NULL);
     t->class->close(t);
     tui_work_free(work);
