@@ -3,7 +3,7 @@
 # make asan     build and test with ASan and UBSan            make lint     who may include whom
 # make install  PREFIX=/usr/local DESTDIR=    make clean      make fuzz-gguf SECONDS=60
 #
-# Variables: CC, B (the build folder), OPT (-O2), EXTRA (more compiler flags), CUDA=1 (the optional backend)
+# Variables: CC, B (the build folder), OPT (-O2), EXTRA (more compiler flags), V=1 (show commands), CUDA=1 (the optional backend)
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -17,6 +17,10 @@ PKG     := pkg-config
 ifdef CUDA
 $(error CUDA=1: the CUDA backend is not there yet; build without it)
 endif
+
+# A line per file; V=1 shows the commands.
+Q   := $(if $(V),,@)
+say := @$(if $(V),true,echo)
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 CFLAGS   = -std=c11 -D_DEFAULT_SOURCE $(OPT) -g -Wall -Wextra -ffp-contract=off -fno-strict-aliasing -pthread -I. -MMD -MP $(EXTRA)
@@ -56,7 +60,8 @@ engine: $(B)/libcutaway.a
 
 $(B)/%.o: %.c Makefile | need
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(say) "  CC   $<"
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 # These carry other files inside them.
 $(B)/engine/run/source.o: engine/kernels/ref.c engine/model/llama.c engine/run/pass.c engine/quant/decode.c
@@ -64,10 +69,12 @@ $(B)/lua/prelude.o: $(wildcard lua/prelude/*.lua)
 
 $(B)/libcutaway.a: $(ENGINE:%.c=$(B)/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(say) "  AR   $@"
+	$(Q)ar rcs $@ $^
 
 $(B)/cutaway: $(TUI:%.c=$(B)/%.o) $(LUA:%.c=$(B)/%.o) $(B)/libcutaway.a
-	$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
+	$(say) "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
 
 # ---- the bundled models: until trained ones are in, weights that follow from a seed
 
@@ -101,9 +108,11 @@ TEST_ENGINE := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.
 TEST_TUI    := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,lua screen view cli))))
 
 $(B)/test-engine: $(TEST_ENGINE:%.c=$(B)/%.o) $(B)/libcutaway.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/test-tui: $(TEST_TUI:%.c=$(B)/%.o) $(filter-out $(B)/tui/main.o,$(TUI:%.c=$(B)/%.o)) $(LUA:%.c=$(B)/%.o) $(B)/libcutaway.a
-	$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
+	$(say) "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
 
 test: deps
 	@$(MAKE) --no-print-directory all $(B)/test-engine $(B)/test-tui
