@@ -27,8 +27,8 @@ TEST(kernels_tiers) {
 
 /* The source pane points at the line where the reference function begins. */
 TEST(kernels_source) {
-    static const char *const names[] = { "rms_norm", "quantize_q8", "add", "silu_mul", "rope", "to_f16", "mm_f32",
-                                         "mm_q8", "dot_q4_0", "dot_q8_0", "dot_q6_K", "scores", "softmax", "mix",
+    static const char *const names[] = { "rms_norm", "quantize_q8", "add", "silu_mul", "rope", "to_f16", "round_bf16",
+                                         "mm_f32", "mm_q8", "dot_q4_0", "dot_q8_0", "dot_q6_K", "scores", "softmax", "mix",
                                          "attn" };
     for (size_t i = 0; i < CUT_LEN(names); i++) {
         const struct cut_src *s = cut_kernel_source(names[i]);
@@ -214,6 +214,31 @@ TEST(kernels_to_f16_all) {
     }
     free(x);
     free(h);
+}
+
+/* Ties, carries into the exponent, infinities, and NaNs, which stay as they are. */
+TEST(kernels_round_bf16) {
+    enum { N = 1 << 16 };
+    static const uint32_t low[] = { 0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF };
+    float *x = buffer(N * 4), *y = buffer(N * 4);
+    EACH_TIER(tier) {
+        struct cut_kernels k;
+        cut_kernels_init(&k, tier);
+        for (size_t l = 0; l < CUT_LEN(low); l++) {
+            for (uint32_t i = 0; i < N; i++) x[i] = bits_float(i << 16 | low[l]);
+            for (int n = N; n > N - 20; n -= 7) {
+                memset(y, 0, N * 4);
+                k.round_bf16(y, x, n);
+                for (int i = 0; i < n; i++) {
+                    uint32_t want = isnan(x[i]) ? float_bits(x[i]) : (uint32_t)cut_f32_to_bf16(x[i]) << 16;
+                    CHECK(float_bits(y[i]) == want, "%s: %a", cut_tier_name(tier), x[i]);
+                }
+                CHECK(n == N || float_bits(y[n]) == 0);
+            }
+        }
+    }
+    free(x);
+    free(y);
 }
 
 /* exp inside silu at the ends of the floats. Below -88.7 exp(-x) is infinite and silu 0, off by at most 89 exp(-88.7). */
