@@ -28,6 +28,22 @@ int cut_lua_fail(lua_State *L, enum cut_status status, const struct cut_err *err
     return 2;
 }
 
+void cut_lua_set_int(lua_State *L, const char *key, lua_Integer v) {
+    lua_pushinteger(L, v);
+    lua_setfield(L, -2, key);
+}
+
+void cut_lua_set_num(lua_State *L, const char *key, double v) {
+    lua_pushnumber(L, v);
+    lua_setfield(L, -2, key);
+}
+
+void cut_lua_set_str(lua_State *L, const char *key, const char *v) {
+    if (!v) return;
+    lua_pushstring(L, v);
+    lua_setfield(L, -2, key);
+}
+
 /* ---- option tables */
 
 static int field(lua_State *L, int arg, const char *name) {

@@ -83,6 +83,11 @@ float *cut_lua_push_floats(lua_State *L, int n_dims, const int64_t *ne, const ch
 /* The floats of a tensor argument, checked to be alive. */
 const float *cut_lua_check_tensor(lua_State *L, int arg, int64_t *n);
 
+/* Fields of the table at the top of the stack. A NULL string sets none. */
+void cut_lua_set_int(lua_State *L, const char *key, lua_Integer v);
+void cut_lua_set_num(lua_State *L, const char *key, double v);
+void cut_lua_set_str(lua_State *L, const char *key, const char *v);
+
 /* Named fields of an option table at arg (or none there): absent gives the default; a wrong type or range raises and
  * names the field. */
 lua_Integer cut_lua_opt_int(lua_State *L, int arg, const char *field, lua_Integer def, lua_Integer min, lua_Integer max);

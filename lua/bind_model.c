@@ -124,21 +124,6 @@ static int model_tostring(lua_State *L) {
 
 /* ---- what is in it */
 
-static void set_int(lua_State *L, const char *key, lua_Integer v) {
-    lua_pushinteger(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_num(lua_State *L, const char *key, double v) {
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void set_str(lua_State *L, const char *key, const char *v) {
-    lua_pushstring(L, v);
-    lua_setfield(L, -2, key);
-}
-
 /*** The hyper-parameters.
  * @function Model:config
  * @treturn table file, arch, type (the format of most weights), n_params, weight_bytes, n_vocab, n_ctx_train, n_embd,
@@ -151,23 +136,23 @@ static int model_config(lua_State *L) {
     struct cut_model *m = cut_lua_check_model(L, 1)->model;
     const struct cut_config *c = cut_model_config(m);
     lua_createtable(L, 0, 18);
-    set_str(L, "file", cut_gguf_head(cut_model_gguf(m))->name);
-    set_str(L, "arch", c->arch);
-    set_str(L, "type", cut_model_type_name(m));
-    set_int(L, "n_params", (lua_Integer)c->n_params);
-    set_int(L, "weight_bytes", (lua_Integer)c->weight_bytes);
-    set_int(L, "n_vocab", c->n_vocab);
-    set_int(L, "n_ctx_train", c->n_ctx_train);
-    set_int(L, "n_embd", c->n_embd);
-    set_int(L, "n_layer", c->n_layer);
-    set_int(L, "n_head", c->n_head);
-    set_int(L, "n_head_kv", c->n_head_kv);
-    set_int(L, "head_dim", c->head_dim);
-    set_int(L, "n_ff", c->n_ff);
-    set_int(L, "rope_dim", c->rope_dim);
-    set_num(L, "rope_base", c->rope_base);
-    set_num(L, "rope_scale", c->rope_scale);
-    set_num(L, "norm_eps", c->norm_eps);
+    cut_lua_set_str(L, "file", cut_gguf_head(cut_model_gguf(m))->name);
+    cut_lua_set_str(L, "arch", c->arch);
+    cut_lua_set_str(L, "type", cut_model_type_name(m));
+    cut_lua_set_int(L, "n_params", (lua_Integer)c->n_params);
+    cut_lua_set_int(L, "weight_bytes", (lua_Integer)c->weight_bytes);
+    cut_lua_set_int(L, "n_vocab", c->n_vocab);
+    cut_lua_set_int(L, "n_ctx_train", c->n_ctx_train);
+    cut_lua_set_int(L, "n_embd", c->n_embd);
+    cut_lua_set_int(L, "n_layer", c->n_layer);
+    cut_lua_set_int(L, "n_head", c->n_head);
+    cut_lua_set_int(L, "n_head_kv", c->n_head_kv);
+    cut_lua_set_int(L, "head_dim", c->head_dim);
+    cut_lua_set_int(L, "n_ff", c->n_ff);
+    cut_lua_set_int(L, "rope_dim", c->rope_dim);
+    cut_lua_set_num(L, "rope_base", c->rope_base);
+    cut_lua_set_num(L, "rope_scale", c->rope_scale);
+    cut_lua_set_num(L, "norm_eps", c->norm_eps);
     lua_pushboolean(L, c->tied);
     lua_setfield(L, -2, "tied");
     return 1;
@@ -186,9 +171,9 @@ static int model_tensors(lua_State *L) {
     for (uint64_t i = 0; i < n; i++) {
         const struct cut_tensor_info *t = cut_gguf_tensor(g, i);
         lua_createtable(L, 0, 4);
-        set_str(L, "name", t->name);
-        set_str(L, "type", cut_type_info(t->type)->name);
-        set_int(L, "bytes", (lua_Integer)t->bytes);
+        cut_lua_set_str(L, "name", t->name);
+        cut_lua_set_str(L, "type", cut_type_info(t->type)->name);
+        cut_lua_set_int(L, "bytes", (lua_Integer)t->bytes);
         lua_createtable(L, t->n_dims, 0);
         for (int d = 0; d < t->n_dims; d++) {
             lua_pushinteger(L, (lua_Integer)t->ne[t->n_dims - 1 - d]);

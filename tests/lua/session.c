@@ -119,6 +119,8 @@ TEST(lua_models_and_sessions_end) {
            "end t[i] = x end", "no room\n");
     expect("print(m:session{ ctx = 1000000 })", said);      /* refused with a message, not allocated */
     CHECK(strstr(said, "no room for another session"), "%s", said);
+    expect("local x, why = m:session{ ctx = 16, batch = 65536, keep = true } print(x, why:match('^no room for this session'))",
+           "nil\tno room for this session\n");
     expect("for i = 1, 50 do cut.model.open('pebble-draft') end print('collected')", "collected\n");
     expect("do local x <close> = m:session() end print('closed')", "closed\n");
 }
