@@ -218,8 +218,8 @@ static void draw_tabs(struct tui_app *app, struct tui_area row) {
         const char *title = wide ? classes[i]->title : classes[i]->brief;
         bool front = i == app->front;
         app->tab_x[i] = x;
-        x = tui_textf(row, x, 0, front ? TUI_SELECT | TUI_BOLD : TUI_BAR, "%c%c %s%c", front ? '[' : ' ', classes[i]->digit, title,
-                      front ? ']' : ' ');
+        x = tui_textf(row, x, 0, front ? TUI_SELECT | TUI_BOLD : TUI_BAR, "%c%c %s%c", front ? '[' : ' ', classes[i]->digit,
+                      title, front ? ']' : ' ');
         x += wide;
     }
     app->tab_x[N_VIEWS] = x;
@@ -243,16 +243,18 @@ static void draw_status(struct tui_app *app, struct tui_area row) {
     bool busy = tui_work_busy(app->work) && app->times;
     double since = cut_clock() - app->busy_since;
     if (busy && since > 0.2) {
-        tui_textf(row, 0, 0, TUI_WARN, "running  token %d of %d  step %d/%d  %.1f s   Esc stops", s->where.pos + s->where.n_tokens,
-                  s->n_tokens, s->where.step, s->where.n_steps, since);
+        tui_textf(row, 0, 0, TUI_WARN, "running  token %d of %d  step %d/%d  %.1f s   Esc stops",
+                  s->where.pos + s->where.n_tokens, s->n_tokens, s->where.step, s->where.n_steps, since);
     } else if (app->said[0]) tui_text_fit(row, 0, x1, 0, app->said_style, app->said);
     else if (v->status && v->tick) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));    /* not the worker's view */
-    else if (s->err.code) tui_text_fit(row, 0, x1, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);
+    else if (s->err.code == CUT_ECANCEL) tui_text_fit(row, 0, x1, 0, TUI_WARN, "stopped; c goes on");
+    else if (s->err.code) tui_text_fit(row, 0, x1, 0, TUI_BAD, s->err.msg);
     else if (s->said[0]) tui_text_fit(row, 0, x1, 0, TUI_GOOD, s->said);
     else if (s->stopped_at_break && s->where.step < s->where.n_steps)
         tui_text_fit(row, 0, x1, 0, TUI_WARN, "stopped at a breakpoint: the marked step comes next");
     else if (s->list && !s->n_tokens) tui_text_fit(row, 0, x1, 0, TUI_TEXT, "o types a prompt; ? explains the keys");
-    else if (s->n_tokens && s->where.step == 0) tui_text_fit(row, 0, x1, 0, TUI_TEXT, "Space makes the first step, c runs to the end");
+    else if (s->n_tokens && s->where.step == 0)
+        tui_text_fit(row, 0, x1, 0, TUI_TEXT, "Space makes the first step, c runs to the end");
     else if (s->n_top)
         tui_text_fit(row, 0, x1, 0, TUI_TEXT, "the pass is done: a accepts the likeliest token");
     else if (v->status) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));

@@ -36,7 +36,8 @@ static void run_open(struct tui_app *app, const char *arg) {
 static void run_tokens(struct tui_app *app, const char *arg) {
     char *end;
     long n = *arg ? strtol(arg, &end, 10) : 16;
-    if (*arg && (*end || n < 1 || n > 1000000)) tui_app_say(app, TUI_BAD, ":tokens %.20s: a number from 1 to 1000000 is needed", arg);
+    if (*arg && (*end || n < 1 || n > 1000000))
+        tui_app_say(app, TUI_BAD, ":tokens %.20s: a number from 1 to 1000000 is needed", arg);
     else tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_GENERATE, .n = (int)n });
 }
 
@@ -82,7 +83,8 @@ static void run_undo(struct tui_app *app, const char *arg) {
 static void run_latency(struct tui_app *app, const char *arg) {
     struct tui_latency l = tui_app_latency(app);
     (void)arg;
-    tui_app_say(app, TUI_TEXT, "key to frame: median %.2f ms, 99th percentile %.2f ms over %d keys", l.median * 1e3, l.p99 * 1e3, l.n);
+    tui_app_say(app, TUI_TEXT, "key to frame: median %.2f ms, 99th percentile %.2f ms over %d keys",
+                l.median * 1e3, l.p99 * 1e3, l.n);
 }
 
 /* ---- what they take */

@@ -263,8 +263,7 @@ static bool take(struct tui_work *w, struct tui_cmd *out) {
     *out = i->cmd;
     w->first = i->next;
     free(i);
-    while (out->kind == TUI_CMD_STEP && w->first && w->first->cmd.kind == TUI_CMD_STEP && (out->n > 0) == (w->first->cmd.n > 0)) {
-        i = w->first;
+    while (out->kind == TUI_CMD_STEP && (i = w->first) && i->cmd.kind == TUI_CMD_STEP && (out->n > 0) == (i->cmd.n > 0)) {
         out->n += i->cmd.n;
         w->first = i->next;
         free(i);
@@ -326,7 +325,8 @@ static void drop_queue(struct tui_work *w) {
     w->last = &w->first;
 }
 
-enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const struct tui_work_opts *opts, struct cut_err *err) {
+enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const struct tui_work_opts *opts,
+                             struct cut_err *err) {
     struct tui_work *w = tui_alloc(1, sizeof *w);
     w->opts = *opts;
     w->model = m;

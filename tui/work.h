@@ -158,7 +158,8 @@ struct tui_snap {
 };
 
 /* Start a worker on a model (taken, also on failure; NULL: none yet). */
-enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const struct tui_work_opts *opts, struct cut_err *err);
+enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const struct tui_work_opts *opts,
+                             struct cut_err *err);
 void tui_work_free(struct tui_work *w);        /* cancels, waits, closes the model */
 void tui_work_post(struct tui_work *w, const struct tui_cmd *c);
 void tui_work_watch(struct tui_work *w, const struct tui_watch *watch);

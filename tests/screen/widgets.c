@@ -30,6 +30,11 @@ TEST(screen_numbers_fit_their_column) {
     }
     char buf[16];
     CHECK(!strcmp(tui_time(9.4e-6, buf), "9.4us") && !strcmp(tui_time(0, buf), ""));
+    static const struct { double s; const char *want; } times[] = {
+        { 3.1e-7, ".31" }, { 1.62e-5, "16" }, { 0.00912, "9120" }, { 0.05, "50ms" }, { 0.5312, ".53s" }, { 1.24, "1.2s" }, { 12.4, "12s" },
+    };
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        CHECK(!strcmp(tui_time_short(times[i].s, buf), times[i].want), "%g: '%s'", times[i].s, buf);
     CHECK(!strcmp(tui_bytes(47185920, buf), "45.0 MiB") && !strcmp(tui_count(1234567, buf), "1.2M"));
 }
 

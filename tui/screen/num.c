@@ -56,6 +56,13 @@ const char *tui_time(double s, char *buf) {
     return buf;
 }
 
+const char *tui_time_short(double s, char *buf) {
+    if (s < 9.9995e-3) return tui_num_digits((float)(s * 1e6), 4, 2, buf);
+    if (s < 99.5e-3) return snprintf(buf, 16, "%.0fms", s * 1e3), buf;
+    tui_num_digits((float)s, 3, 2, buf);
+    return strcat(buf, "s");
+}
+
 static const char *scaled(double v, double step, const char *units, const char *tail, char *buf) {
     int u = 0;
     while (v >= step && units[u + 1]) v /= step, u++;

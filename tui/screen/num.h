@@ -11,6 +11,8 @@ const char *tui_num(float v, int w, char *buf);
 const char *tui_num_digits(float v, int w, int digits, char *buf);
 /* Seconds: "9.4us", "1.3ms", "2.1s"; "" for 0, which means not measured. */
 const char *tui_time(double seconds, char *buf);
+/* Seconds in four columns, microseconds going without their unit: ".31", "16", "9120", "50ms", ".53s", "12s". */
+const char *tui_time_short(double seconds, char *buf);
 /* A count: "34944", "1.2M", "3.4G"; bytes: "382 B", "45.0 KiB". */
 const char *tui_count(uint64_t n, char *buf);
 const char *tui_bytes(uint64_t n, char *buf);

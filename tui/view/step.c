@@ -374,5 +374,6 @@ const struct tui_view_class tui_view_step = {
              "the steps, folded by layer; the pane beside it the value a step wrote. Numbers are the engine's own, tagged REAL "
              "(computed by this run) or DERIVED (computed from it on demand).",
     .keys = keys, .n_keys = sizeof keys / sizeof *keys,
-    .new = new, .free = done, .show = show, .snap = snap, .draw = draw, .status = status, .key = any_key, .modal = modal, .mouse = mouse, .find = find,
+    .new = new, .free = done, .show = show, .snap = snap, .draw = draw, .status = status, .key = any_key, .modal = modal,
+    .mouse = mouse, .find = find,
 };

@@ -31,6 +31,7 @@ struct step_view {
 
     bool menu;                         /* the menu of edits */
     struct tui_list menu_list;
+    struct cut_edit pending;           /* what the number being typed is for */
 
     struct tui_area at_steps, at_value, at_source;      /* where the panes were drawn, for the mouse */
 };

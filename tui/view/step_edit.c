@@ -6,7 +6,8 @@
 
 /* What each line edits, and with what: a number that is asked for, or a fixed one. */
 enum part { CELL, HEAD, WHOLE };
-static const struct choice { char key; enum part part; enum cut_edit_op op; bool asks; float value; const char *text; } choices[] = {
+struct choice { char key; enum part part; enum cut_edit_op op; bool asks; float value; const char *text; };
+static const struct choice choices[] = {
     { 'z', HEAD, CUT_EDIT_SET, false, 0, "zero this head" },
     { 's', HEAD, CUT_EDIT_SCALE, true, 2, "scale this head by .." },
     { 'v', CELL, CUT_EDIT_SET, true, 0, "set this number to .." },
@@ -15,8 +16,6 @@ static const struct choice { char key; enum part part; enum cut_edit_op op; bool
     { 'w', WHOLE, CUT_EDIT_SCALE, true, 2, "scale the whole value by .." },
 };
 enum { N_CHOICES = sizeof choices / sizeof *choices };
-
-static struct cut_edit pending;        /* what the number being typed is for */
 
 /* The choices that make sense here: values without heads have no lines about heads. */
 static int offered(const struct step_view *v, const struct choice *out[N_CHOICES]) {
@@ -28,8 +27,8 @@ static int offered(const struct step_view *v, const struct choice *out[N_CHOICES
 }
 
 static void post(struct step_view *v, float value) {
-    pending.value = value;
-    tui_app_post(v->app, &(struct tui_cmd){ .kind = TUI_CMD_EDIT, .edit = pending });
+    v->pending.value = value;
+    tui_app_post(v->app, &(struct tui_cmd){ .kind = TUI_CMD_EDIT, .edit = v->pending });
 }
 
 static void accept_number(void *user, const char *text) {
@@ -44,14 +43,16 @@ static void choose(struct step_view *v, const struct choice *c) {
     const struct tui_snap *s = tui_app_snap(v->app);
     const struct tui_value *val = step_value(v);
     if (!val || !val->data) return;
-    pending = (struct cut_edit){ .op = c->op, .i0 = -1, .i1 = -1, .pos0 = s->pos, .pos1 = -1 };
-    snprintf(pending.step, sizeof pending.step, "%s", step_selected(v)->name);
+    struct cut_edit *e = &v->pending;
+    *e = (struct cut_edit){ .op = c->op, .i0 = -1, .i1 = -1, .pos0 = s->pos, .pos1 = -1 };
+    snprintf(e->step, sizeof e->step, "%s", step_selected(v)->name);
     v->row_at = v->heat.row + val->row0;       /* the cursor stays where the edit is */
     v->col_at = v->heat.col;
     step_watch(v);
-    if (c->part == CELL) pending.i0 = (int)v->heat.col;
-    if (c->part != WHOLE && val->heads) pending.i1 = (int)v->heat.row;
-    if (c->asks) tui_app_ask(v->app, c->op == CUT_EDIT_SET ? "set to> " : "scale by> ", "", "a number; Esc leaves it as it is", accept_number, v);
+    if (c->part == CELL) e->i0 = (int)v->heat.col;
+    if (c->part != WHOLE && val->heads) e->i1 = (int)v->heat.row;
+    const char *label = c->op == CUT_EDIT_SET ? "set to> " : "scale by> ";
+    if (c->asks) tui_app_ask(v->app, label, "", "a number; Esc leaves it as it is", accept_number, v);
     else post(v, c->value);
 }
 

@@ -38,7 +38,7 @@ void step_rows_build(struct step_view *v) {
 /* What a step is, in seven columns: the format of its weights, or the operation. */
 static const char *kind(const struct cut_step *s, char buf[12]) {
     static const char *const shorter[][2] = { { "rms_norm", "norm" }, { "quantize", "to q8" }, { "get_rows", "lookup" },
-                                              { "attention", "p.v" }, { "scores", "q.k" }, { "round", "round" } };
+                                              { "attention", "p.v" }, { "scores", "q.k" } };
     if (!strcmp(s->op, "matmul") && s->kernel) {
         snprintf(buf, 12, "%.*s", (int)(strcspn(s->kernel, " ") < 8 ? strcspn(s->kernel, " ") : 8), s->kernel);
         return buf;
@@ -72,7 +72,8 @@ static bool pattern_fits(const char *p, const char *s) {
 
 static bool has_break(const struct tui_snap *s, const struct cut_step *step) {
     for (int i = 0; i < s->n_breaks; i++)
-        if (pattern_fits(s->brk[i].pattern, step->name) || (step->alias && pattern_fits(s->brk[i].pattern, step->alias))) return true;
+        if (pattern_fits(s->brk[i].pattern, step->name) || (step->alias && pattern_fits(s->brk[i].pattern, step->alias)))
+            return true;
     return false;
 }
 
@@ -100,7 +101,7 @@ static void draw_step(const struct step_view *v, struct tui_area a, int y, int i
     if (wide) tui_text_fit(a, x, x + 6, y, quiet, shape_text(&s->list->shape[i], buf)), x += 7;
     tui_text_fit(a, x, x + 7, y, TUI_DIM, kind(step, buf));
     if (tui_app_times(v->app) && reached && s->time[i] > 0)
-        tui_text_right(a, a.w, y, quiet, tui_num_digits(s->time[i] * 1e6f, 4, 2, num));
+        tui_text_right(a, a.w, y, quiet, tui_time_short((double)s->time[i], num));
     else if (reached) tui_text_right(a, a.w, y, TUI_GOOD, a.g->ascii ? "+" : "\xe2\x9c\x93");
     if (selected) tui_mark_row(a, y, TUI_SELECTED);
 }
@@ -108,7 +109,7 @@ static void draw_step(const struct step_view *v, struct tui_area a, int y, int i
 /* Layers folded away: how many steps, and how far the pass has come in them. */
 static void draw_fold(const struct step_view *v, struct tui_area a, int y, const struct step_row *r) {
     const struct tui_snap *s = tui_app_snap(v->app);
-    bool open = r->first_layer == v->open_layer, cursor = v->focus == PANE_STEPS && v->row[v->list.cursor].step < 0 && v->list.cursor == v->list.top + y;
+    bool open = r->first_layer == v->open_layer, cursor = v->focus == PANE_STEPS && v->list.cursor == v->list.top + y;
     int n = 0, done = 0;
     double time = 0;
     for (int i = 0; i < s->list->n_steps; i++) {
@@ -123,7 +124,7 @@ static void draw_fold(const struct step_view *v, struct tui_area a, int y, const
     int x = r->first_layer == r->last_layer ? tui_textf(a, 3, y, st, "layer %d", r->first_layer)
                                             : tui_textf(a, 3, y, st, "layers %d-%d", r->first_layer, r->last_layer);
     if (x < 16 && (a.w >= 34 || !tui_app_times(v->app) || !done)) tui_textf(a, 16, y, TUI_DIM, "%d steps", n);
-    if (tui_app_times(v->app) && done) tui_text_right(a, a.w, y, TUI_DIM, tui_num_digits((float)(time * 1e6), 5, 2, num));
+    if (tui_app_times(v->app) && done) tui_text_right(a, a.w, y, TUI_DIM, tui_time_short(time, num));
     else if (done == n) tui_text_right(a, a.w, y, TUI_GOOD, a.g->ascii ? "+" : "\xe2\x9c\x93");
     else if (done) tui_textf_right(a, a.w, y, TUI_DIM, "%d", done);
     if (cursor) tui_mark_row(a, y, TUI_SELECTED);

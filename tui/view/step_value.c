@@ -292,8 +292,8 @@ void step_draw_value(struct step_view *v, struct tui_area a) {
     in = tui_part(in, 0, y, in.w, in.h - y);
     set_heat(v);
     if (!v->heat.data) {
-        const char *why = v->sel >= snap->where.step || !snap->where.n_tokens ? "not computed yet: Space makes the next step" : "";
-        tui_text(in, 0, 1, TUI_DIM, why);
+        if (v->sel >= snap->where.step || !snap->where.n_tokens)
+            tui_text(in, 0, 1, TUI_DIM, "not computed yet: Space makes the next step");
         return;
     }
     if (!strcmp(s->op, "sample") && snap->n_top) {
