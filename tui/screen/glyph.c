@@ -10,7 +10,7 @@ static const struct { char ascii; uint32_t unicode; } set[TUI_G_COUNT] = {
     [TUI_G_FTR] = { '+', 0x2513 }, [TUI_G_FBL] = { '+', 0x2517 }, [TUI_G_FBR] = { '+', 0x251B },
     [TUI_G_CURSOR] = { '>', 0x25B6 }, [TUI_G_HERE] = { '@', 0x25C6 }, [TUI_G_BREAK] = { '*', 0x25CF },
     [TUI_G_FOLDED] = { '>', 0x25B8 }, [TUI_G_OPEN] = { 'v', 0x25BE }, [TUI_G_DOWN] = { 'v', 0x25BC },
-    [TUI_G_THUMB] = { '#', 0x2588 }, [TUI_G_TRACK] = { '|', 0x2502 },
+    [TUI_G_THUMB] = { '#', 0x2588 }, [TUI_G_TRACK] = { '|', 0x2502 }, [TUI_G_DOT] = { '.', 0xB7 },
     [TUI_G_RULE] = { '-', 0x2500 },
     [TUI_G_SEP] = { '|', 0x2502 },
 };

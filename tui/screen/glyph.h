@@ -8,7 +8,7 @@ enum tui_glyph {
     TUI_G_H, TUI_G_V, TUI_G_TL, TUI_G_TR, TUI_G_BL, TUI_G_BR,        /* a pane */
     TUI_G_FH, TUI_G_FV, TUI_G_FTL, TUI_G_FTR, TUI_G_FBL, TUI_G_FBR,  /* the pane that has the focus */
     TUI_G_CURSOR, TUI_G_HERE, TUI_G_BREAK, TUI_G_FOLDED, TUI_G_OPEN, TUI_G_DOWN, TUI_G_THUMB, TUI_G_TRACK,
-    TUI_G_RULE, TUI_G_SEP,
+    TUI_G_DOT, TUI_G_RULE, TUI_G_SEP,
     TUI_G_COUNT,
 };
 uint32_t tui_glyph(const struct tui_grid *g, enum tui_glyph id);

@@ -142,10 +142,11 @@ static void draw_stats(struct step_view *v, struct tui_area a) {
     int bars = a.w >= 80 ? 64 : 32;
     tui_histogram(tui_part(a, 0, 0, bars, a.h < 8 ? a.h : 8), st);
     struct tui_area r = tui_part(a, bars + 2, 0, a.w - bars - 2, a.h);
-    tui_field(r, 0, 0, 5, "min", TUI_TEXT, tui_num_digits(st->min, 9, 4, num));
-    tui_field(r, 0, 1, 5, "max", TUI_TEXT, tui_num_digits(st->max, 9, 4, num));
-    tui_field(r, 0, 2, 5, "mean", TUI_TEXT, tui_num_digits(st->mean, 9, 4, num));
-    tui_field(r, 0, 3, 5, "rms", TUI_TEXT, tui_num_digits(st->rms, 9, 4, num));
+    int w = r.w - 5 < 9 ? r.w - 5 : 9;
+    tui_field(r, 0, 0, 5, "min", TUI_TEXT, tui_num_digits(st->min, w, 4, num));
+    tui_field(r, 0, 1, 5, "max", TUI_TEXT, tui_num_digits(st->max, w, 4, num));
+    tui_field(r, 0, 2, 5, "mean", TUI_TEXT, tui_num_digits(st->mean, w, 4, num));
+    tui_field(r, 0, 3, 5, "rms", TUI_TEXT, tui_num_digits(st->rms, w, 4, num));
     bool bad = st->n_nan || st->n_inf;
     snprintf(num, sizeof num, "%s", tui_count((uint64_t)st->n_nan, bytes));
     if (st->n_inf) snprintf(num, sizeof num, "%d inf %d", (int)st->n_nan, (int)st->n_inf);
