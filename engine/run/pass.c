@@ -11,7 +11,7 @@
 struct job { struct cut_session *s; struct cut_space *sp; struct cut_prog_step step; int thread, n_threads; };
 
 enum { ROWS = 16,              /* rows of a weight matrix are shared out in this unit */
-       TILE = 64,              /* rows of gate and up taken together, so that SiLU finds them in the cache */
+       TILE = 128,             /* rows of gate and up taken together, so that SiLU finds them in the cache */
        ALONE = 1 << 18 };      /* bytes that one thread reads in the time another takes to wake */
 
 static const struct cut_node *node(const struct job *j, int i) { return &j->s->graph.node[i]; }
