@@ -74,6 +74,14 @@ static double cache_bytes(const struct cut_config *c, const struct cut_session_o
     return 2.0 * n_ctx * c->n_layer * c->n_head_kv * c->head_dim * (o->kv_type == CUT_F16 ? 2 : 4);
 }
 
+/* Kept values get their room as passes need it, so this is asked again after each run. */
+static void account(struct cut_lua_session *s) {
+    struct cut_memory mem = cut_session_memory(s->s);
+    size_t bytes = (size_t)(mem.kv + mem.activations + mem.other);
+    s->host->engine_memory += bytes - s->bytes;
+    s->bytes = bytes;
+}
+
 static bool no_room(struct cut_lua *h, double more) {
     return h->n_sessions >= MAX_SESSIONS || (double)h->engine_memory + more > (double)h->opts.max_engine_memory;
 }
@@ -126,9 +134,7 @@ int cut_lua_model_session(lua_State *L) {
     o.pool = s->pool;
     if (!status) status = cut_session_new(&s->s, m->model, &o, &err);
     if (status) return cut_lua_fail(L, status, &err);
-    struct cut_memory mem = cut_session_memory(s->s);
-    s->bytes = (size_t)(mem.kv + mem.activations + mem.other);
-    h->engine_memory += s->bytes;
+    account(s);
     h->n_sessions++;
     if (h->engine_memory <= h->opts.max_engine_memory) return 1;
     free_session(s);
@@ -164,6 +170,7 @@ void cut_lua_session_enter(lua_State *L, struct cut_lua_session *s) {
 
 int cut_lua_session_leave(lua_State *L, struct cut_lua_session *s, enum cut_status status, const struct cut_err *err) {
     cut_lua_leave(s->host);
+    account(s);
     cut_session_uncancel(s->s);    /* a request that came too late for this call is not for the next */
     s->L = NULL;
     cut_lua_charge(L, 0);
