@@ -18,6 +18,9 @@ ifdef CUDA
 $(error CUDA=1: the CUDA backend is not there yet; build without it)
 endif
 
+# As many compilers at once as there are processors, unless you said otherwise.
+JOBS := $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc 2>/dev/null || echo 1))
+
 # A line per file; V=1 shows the commands.
 Q   := $(if $(V),,@)
 say := @$(if $(V),true,echo)
@@ -99,7 +102,7 @@ deps:
 	@sh tests/deps.sh build
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@$(B)/cutaway
 
 # ---- tests: one program for what the engine does, one for the faces, scripts for the command line
@@ -115,7 +118,7 @@ $(B)/test-tui: $(TEST_TUI:%.c=$(B)/%.o) $(filter-out $(B)/tui/main.o,$(TUI:%.c=$
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
 
 test: deps
-	@$(MAKE) --no-print-directory all $(B)/test-engine $(B)/test-tui
+	@$(MAKE) --no-print-directory $(JOBS) all $(B)/test-engine $(B)/test-tui
 	@B=$(B) sh tests/run.sh engine tui cli
 test-all:
 	@sh tests/deps.sh test-all

@@ -4,6 +4,7 @@
 set -u
 B=${B:-build}
 MAKE=${MAKE:-make}
+JOBS=-j$(nproc 2>/dev/null || echo 1)
 export CUT_SHARED=${CUT_SHARED:-$(cd .. && pwd)/shared} CUT_TEST_TMP=$PWD/$B/tmp CUTAWAY=$PWD/$B/cutaway
 mkdir -p "$B/tmp"
 log=$B/tests-$$.log
@@ -33,20 +34,20 @@ suite() {
     tui)    program tui "$B/test-tui" ;;
     cli)    for f in tests/cli/*.sh tests/view/*.sh; do [ -e "$f" ] && program "$f" sh "$f"; done ;;
     lint)   attempt lint sh tests/lint.sh ;;
-    clang)  attempt clang_without_warnings quiet $MAKE B="$B/clang" CC=clang OPT=-O1 "$B/clang/cutaway" "$B/clang/test-engine" "$B/clang/test-tui" ;;
+    clang)  attempt clang_without_warnings quiet $MAKE $JOBS B="$B/clang" CC=clang OPT=-O1 "$B/clang/cutaway" "$B/clang/test-engine" "$B/clang/test-tui" ;;
     asan)   san="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
-            attempt asan_builds $MAKE B="$B/asan" OPT=-O1 EXTRA="$san" "$B/asan/cutaway" "$B/asan/test-engine" "$B/asan/test-tui" models
+            attempt asan_builds $MAKE $JOBS B="$B/asan" OPT=-O1 EXTRA="$san" "$B/asan/cutaway" "$B/asan/test-engine" "$B/asan/test-tui" models
             CUTAWAY=$PWD/$B/asan/cutaway; export CUTAWAY
             program asan_engine "$B/asan/test-engine"
             program asan_tui "$B/asan/test-tui"
             for f in tests/cli/*.sh; do program "asan $f" sh "$f"; done
             CUTAWAY=$PWD/$B/cutaway ;;
-    reference) attempt reference_kernels_only $MAKE B="$B/ref" EXTRA=-DCUT_REF_ONLY "$B/ref/test-engine"
+    reference) attempt reference_kernels_only $MAKE $JOBS B="$B/ref" EXTRA=-DCUT_REF_ONLY "$B/ref/test-engine"
             program reference "$B/ref/test-engine" ;;
-    pages)  attempt pages_of_4_cells $MAKE B="$B/pages" EXTRA=-DCUT_KV_PAGE=4 "$B/pages/test-engine"
+    pages)  attempt pages_of_4_cells $MAKE $JOBS B="$B/pages" EXTRA=-DCUT_KV_PAGE=4 "$B/pages/test-engine"
             program pages "$B/pages/test-engine" step_
             program pages "$B/pages/test-engine" golden_ ;;
-    aarch64) attempt aarch64_without_warnings quiet $MAKE B="$B/aarch64" CC=aarch64-linux-gnu-gcc EXTRA=-static "$B/aarch64/test-engine"
+    aarch64) attempt aarch64_without_warnings quiet $MAKE $JOBS B="$B/aarch64" CC=aarch64-linux-gnu-gcc EXTRA=-static "$B/aarch64/test-engine"
             qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static)
             program aarch64 "$qemu" "$B/aarch64/test-engine" ;;
     installed) attempt install_and_run sh -c "rm -rf $B/root && $MAKE install DESTDIR=$PWD/$B/root PREFIX=/usr &&
