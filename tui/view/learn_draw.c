@@ -2,16 +2,17 @@
  *
  *   80 columns           one at a time: the labs, the page, or the script above its checks; Tab turns
  *   120 columns          the page (or the labs) beside script and checks
- *   160 columns, tall    the labs, the page above the checks, and the script at full height
+ *   160 columns, tall    the labs above the page, beside the script above its checks
  *
- * A page is 76 columns wide (lab.h), so its pane is 80 at every size and never breaks a line. */
+ * A page is 76 columns wide (lab.h), so its pane is 80 at every size and never breaks a line; at 160 columns a script has
+ * that much, too. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tui/view/learn.h"
 
-enum { PAGE_W = 80, LABS_W = 32, MAX_PRINTED = 32 << 10, MAX_MARKS = 8 };
+enum { PAGE_W = 80, PAGE_H = 26, MAX_PRINTED = 32 << 10, MAX_MARKS = 8 };
 
 const struct cut_lab *learn_lab(const struct learn *v) { return v->at < 0 ? NULL : cut_labs_get(v->labs, v->at); }
 
@@ -29,8 +30,8 @@ const struct cut_lab_line *learn_lines(const struct learn *v, int *n, int *passe
 
 /* The script above the checks. Where rows are few, the one with the focus gets more of them. */
 static void split(struct learn *v, struct tui_area a) {
-    int script = a.h / 2;
-    if (a.h < 36) script = v->focus == LEARN_SCRIPT ? a.h * 2 / 3 : a.h / 3;
+    int script = a.h * 5 / 9;
+    if (a.h < 32) script = v->focus == LEARN_SCRIPT ? a.h * 2 / 3 : a.h / 3;
     v->area[LEARN_SCRIPT] = tui_cut_top(&a, script);
     v->area[LEARN_CHECK] = a;
 }
@@ -38,11 +39,10 @@ static void split(struct learn *v, struct tui_area a) {
 static void arrange(struct learn *v, struct tui_area a) {
     memset(v->area, 0, sizeof v->area);
     if (a.w >= 2 * PAGE_W && a.h >= 36) {
-        v->area[LEARN_LABS] = tui_cut_left(&a, LABS_W);
-        struct tui_area middle = tui_cut_left(&a, PAGE_W);
-        v->area[LEARN_SCRIPT] = a;
-        v->area[LEARN_TEXT] = tui_cut_top(&middle, middle.h / 2 + 2);
-        v->area[LEARN_CHECK] = middle;
+        struct tui_area left = tui_cut_left(&a, PAGE_W);
+        v->area[LEARN_TEXT] = tui_cut_bottom(&left, a.h < PAGE_H + 10 ? a.h - 10 : PAGE_H);
+        v->area[LEARN_LABS] = left;
+        split(v, a);
     } else if (a.w >= PAGE_W * 3 / 2) {
         v->area[v->focus == LEARN_LABS ? LEARN_LABS : LEARN_TEXT] = tui_cut_left(&a, PAGE_W);
         split(v, a);
@@ -66,13 +66,12 @@ static void build_labs(struct learn *v, int *first, int *last) {
         char label[12];
         int row = d->n, w = d->w;
         snprintf(label, sizeof label, "  %c %.6s", lab->problem ? '!' : done ? '+' : now ? '*' : '.', lab->id);
-        bool narrow = d->w < 40;
-        d->w -= narrow ? 5 : 8;                /* " 120m", " 120 min" */
+        d->w -= 8;                             /* " 120 min" */
         learn_doc_item(d, lab->problem ? TUI_BAD : done ? TUI_GOOD : now ? TUI_KEY | TUI_BOLD : TUI_DIM, label, 9,
                        now ? TUI_TITLE | TUI_BOLD : TUI_TEXT, LEARN_PLAIN, lab->problem ? "cannot be used" : lab->title);
         d->w = w;
         if (lab->problem) learn_doc_text(d, 9, TUI_BAD, LEARN_PLAIN, lab->problem);
-        else snprintf(d->row[row].right, sizeof d->row[row].right, narrow ? "%dm" : "%d min", lab->minutes);
+        else snprintf(d->row[row].right, sizeof d->row[row].right, "%d min", lab->minutes);
         if (i == v->cursor) *first = row, *last = d->n;
     }
     if (!v->n_labs) return;
