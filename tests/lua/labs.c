@@ -133,9 +133,10 @@ TEST(lua_lab_progress) {
     struct cut_err err;
     char before[512] = "";
     if (getenv("XDG_STATE_HOME")) snprintf(before, sizeof before, "%s", getenv("XDG_STATE_HOME"));
-    char folder[600], here[512];
+    char folder[1200], here[512];
+    const char *tmp = test_tmp("state");
     REQUIRE(getcwd(here, sizeof here) != NULL);
-    snprintf(folder, sizeof folder, "%s/%s-%d", here, test_tmp("state"), (int)getpid());
+    snprintf(folder, sizeof folder, "%s%s%s-%d", tmp[0] == '/' ? "" : here, tmp[0] == '/' ? "" : "/", tmp, (int)getpid());
     setenv("XDG_STATE_HOME", folder, 1);
     CHECK(!cut_lab_done("1.1"));
     CHECK(!cut_lab_set_done("1.1", &err), "%s", err.msg);

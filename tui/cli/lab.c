@@ -20,10 +20,12 @@ static int list(const struct cut_labs *labs) {
     return cli_flush_stdout();
 }
 
-static int open_workbench(const char *id, const char *model) {
-    char name[] = "cutaway", flag[] = "--lab";
-    char *argv[] = { name, flag, (char *)id, (char *)model, NULL };
-    return cli_workbench(model ? 4 : 3, argv);
+static int open_workbench(const char *id, const char *root, const char *model) {
+    char *argv[7] = { "cutaway", "--lab", (char *)id };
+    int argc = 3;
+    if (root) argv[argc++] = "--labs", argv[argc++] = (char *)root;
+    if (model) argv[argc++] = (char *)model;
+    return cli_workbench(argc, argv);
 }
 
 static int write_start(const struct cut_lab *lab) {
@@ -197,7 +199,7 @@ int cli_lab(int argc, char **argv) {
     else if (print) status = show(lab);
     else if (hint) printf("Hint %d of 3: %s\n", hint, lab->hints[hint - 1]), status = cli_flush_stdout();
     else if (checked) status = check(lab, checked, &lab_opts);
-    else status = open_workbench(lab->id, model);
+    else status = open_workbench(lab->id, root, model);
     cut_labs_close(labs);
     return status;
 }

@@ -231,9 +231,9 @@ static void draw_welcome(struct step_view *v, struct tui_area a) {
               tui_bytes(c->weight_bytes, bytes), s->list->type);
     y++;
     const struct { const char *what; char value[32]; const char *why; } facts[] = {
-        { "layers", "", "blocks of attention and feed-forward" }, { "width", "", "numbers per token between the layers" },
+        { "layers", "", "attention and feed-forward" }, { "width", "", "numbers that hold a token" },
         { "heads", "", "queries / keys and values" }, { "head", "", "dimensions of a head" },
-        { "hidden", "", "neurons of a feed-forward layer" }, { "vocab", "", "tokens it can write" },
+        { "hidden", "", "feed-forward neurons" }, { "vocab", "", "tokens it can write" },
         { "context", "", "tokens it can look back on" },
     };
     int n[] = { c->n_layer, c->n_embd, c->n_head, c->head_dim, c->n_ff, c->n_vocab, s->list->n_ctx };
@@ -246,7 +246,7 @@ static void draw_welcome(struct step_view *v, struct tui_area a) {
         tui_text_fit(a, 20, a.w, y, TUI_DIM, facts[i].why);
     }
     y++;
-    tui_text(a, tui_text(a, 0, y, TUI_KEY | TUI_BOLD, "o"), y, TUI_TEXT, "  types a prompt, for instance: Once upon a time");
+    tui_text(a, tui_text(a, 0, y, TUI_KEY | TUI_BOLD, "o"), y, TUI_TEXT, "  types a prompt: Once upon a time");
     tui_text(a, tui_text(a, 0, y + 1, TUI_KEY | TUI_BOLD, "?"), y + 1, TUI_TEXT, "  explains the keys");
 }
 

@@ -158,7 +158,8 @@ this processor can run, slowest first; `best`, the one it takes unless told
 otherwise; `backends`, the devices that can hold a model; `cpus`, the
 processors that it may use.]],
       task = [[
-Write the first script with: cutaway lab 1.1 --start
+Your script is the one beside this page; e opens it in your editor, and
+saving it runs the checks. (Without the screen: cutaway lab 1.1 --start.)
 Complete lab.system() so that it returns tiers, backends and cpus.]],
     },
     {
@@ -224,8 +225,8 @@ order in which floating-point sums are formed differs, so a logit can
 differ in its last digits. The largest logit stays the largest unless two
 are nearly tied. So greedy ids are the same, at a fraction of the time.]],
       task = [[
-Set lab.changed to "text", "speed", "both" or "neither". Then run:
-cutaway lab 1.1 --check lab-1.1.lua]],
+Set lab.changed to "text", "speed", "both" or "neither", and save. All
+five checks should pass; r runs them again on prompts drawn anew.]],
     },
   },
 
