@@ -31,6 +31,7 @@ quiet() { "$@" && ! grep -E 'warning:' "$B/attempt.log"; }
 suite() {
     case $1 in
     engine) program engine "$B/test-engine" ;;
+    oom)    program oom "$B/test-oom" ;;
     tui)    program tui "$B/test-tui" ;;
     cli)    for f in tests/cli/*.sh tests/view/*.sh; do [ -e "$f" ] && program "$f" sh "$f"; done ;;
     lint)   attempt lint sh tests/lint.sh ;;

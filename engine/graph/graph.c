@@ -33,7 +33,7 @@ static const char *in_layer(struct cut_graph *g, const char *prefix, int il, con
 }
 
 static int add_node(struct cut_graph *g, struct cut_src at, struct cut_label l, struct cut_node n) {
-    if (cut_grow(&g->node, &g->cap, (size_t)g->n, sizeof n, "graph", NULL)) {
+    if (g->failed || cut_grow(&g->node, &g->cap, (size_t)g->n, sizeof n, "graph", NULL)) {
         g->failed = true;
         return 0;
     }
@@ -46,9 +46,10 @@ static int add_node(struct cut_graph *g, struct cut_src at, struct cut_label l, 
     return g->n++;
 }
 
-/* A node shaped like the value it reads. */
+/* A node shaped like the value it reads. Once building has failed there may be no such value, and nothing matters any more. */
 static struct cut_node like(const struct cut_graph *g, enum cut_op op, int x) {
     struct cut_node n = { .op = op, .n_in = 1, .in = { x } };
+    if (g->failed) return n;
     memcpy(n.ne, g->node[x].ne, sizeof n.ne);
     memcpy(n.axis, g->node[x].axis, sizeof n.axis);
     return n;
@@ -135,11 +136,12 @@ int cut_graph_sample(struct cut_graph *g, struct cut_src at, struct cut_label l,
     struct cut_node n = like(g, CUT_OP_SAMPLE, logits);
     n.ne[0] = (struct cut_dim){ 1, 0 };
     n.axis[0] = NULL;
-    g->node[logits].axis[0] = "vocab";
+    if (!g->failed) g->node[logits].axis[0] = "vocab";
     return add_node(g, at, l, n);
 }
 
 int cut_graph_round(struct cut_graph *g, enum cut_op op, int x) {
+    if (g->failed) return 0;
     const struct cut_node *in = &g->node[x];
     bool q8 = op == CUT_OP_QUANTIZE;
     struct cut_label l = { -1, cut_arena_printf(g->arena, "%s.%s", in->name, q8 ? "q8" : "bf16"), NULL,
