@@ -571,6 +571,65 @@ enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o,
                           struct cut_bench_result *out, struct cut_err *err);
 
 /* ---------------------------------------------------------------------------------------------------------------
+ * Training
+ *
+ * From text to a vocabulary, from a vocabulary to a model with random weights, from that to one that has learnt. The
+ * trainer differentiates the model's own graph, so any architecture whose operations it knows can be trained, and any
+ * model file of such an architecture trained further.
+ */
+
+/* Learn a vocabulary of `size` tokens: <unk>, <s>, </s>, the given control tokens, 256 bytes, printable ASCII, then pieces found by
+ * byte-pair merging (Sennrich et al. 2016) in the order found, scores falling. Written to `out` as a GGUF without weights. */
+struct cut_vocab_train_opts {
+    int size;
+    const char *const *control;        /* further control tokens: "<|user|>" */
+    int n_control;
+    const char *end;                   /* the one of them that ends a turn; NULL: none */
+    const char *chat_template;         /* for tokenizer.chat_template; NULL: none */
+};
+struct cut_vocab_train_stats { uint64_t bytes, words, distinct; int merges; double bytes_per_token; };
+enum cut_status cut_vocab_train(const char *text, const char *out, const struct cut_vocab_train_opts *o, cut_progress_fn progress, void *user,
+                                struct cut_vocab_train_stats *stats, struct cut_err *err);
+
+/* Write a new Llama model in F32, its weights random (seed), its vocabulary that of another GGUF file. Embeddings are tied. */
+struct cut_train_shape { int dim, layers, heads, kv_heads, head_dim, ffn, ctx; float rope_base; };    /* head_dim 0: dim / heads */
+enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const struct cut_train_shape *shape, uint64_t seed,
+                               struct cut_err *err);
+
+struct cut_trainer;
+struct cut_train_opts {
+    int steps;                 /* of the whole run: what the schedule is laid out for */
+    int batch;                 /* tokens in a step, a multiple of 1024 */
+    int warmup;                /* steps in which the learning rate rises to lr; it then falls to lr_end */
+    float lr, lr_end, beta1, beta2, decay, clip;
+    float repeats, repeats_end;    /* share of batches that are random lists said again, at the start and at the end */
+    uint64_t seed;
+    bool f32;                  /* no products in bfloat16, even where the processor has them */
+    struct cut_pool *pool;     /* borrowed; NULL: the calling thread alone */
+};
+extern const struct cut_train_opts cut_train_defaults;
+/* Read the training text (documents start with the text of BOS, "<s>"; without any, it is one long text). The model is
+ * borrowed; its weights are where the training starts. */
+enum cut_status cut_trainer_new(struct cut_trainer **out, const struct cut_model *m, const char *text,
+                                const struct cut_train_opts *o, struct cut_err *err);
+void cut_trainer_free(struct cut_trainer *t);
+struct cut_train_data { uint64_t documents, tokens, cut; int longest, tensors; uint64_t params; const char *products, *kernels; };
+void cut_trainer_data(const struct cut_trainer *t, struct cut_train_data *out);
+int cut_trainer_step_count(const struct cut_trainer *t);       /* made so far, in earlier runs too */
+
+struct cut_train_report { int step; double loss, norm, lr; int tokens; double seconds; };   /* loss: nats per token, before the step */
+enum cut_status cut_trainer_step(struct cut_trainer *t, struct cut_train_report *out, struct cut_err *err);
+/* Mean loss over the documents of another text. */
+enum cut_status cut_trainer_measure(struct cut_trainer *t, const char *text, double *loss, uint64_t *tokens, struct cut_err *err);
+
+/* A checkpoint: all that is needed to go on. Both are written whole, then renamed. */
+enum cut_status cut_trainer_save(struct cut_trainer *t, const char *path, struct cut_err *err);
+/* same_text: the checkpoint was made with this training text. On failure nothing has changed. */
+enum cut_status cut_trainer_resume(struct cut_trainer *t, const char *path, bool *same_text, struct cut_err *err);
+/* The model as it stands, matrices in F16. */
+enum cut_status cut_trainer_export(struct cut_trainer *t, const char *path, struct cut_err *err);
+
+/* ---------------------------------------------------------------------------------------------------------------
  * JSON text, written to a stream with two-space indentation. Strings are escaped; bytes that are not UTF-8 become U+FFFD;
  * numbers that are not finite become null. To keep an array on one line, set inline_ after opening it and clear it
  * after closing it.

@@ -12,6 +12,8 @@ static const struct command { const char *name; int (*run)(int, char **); const 
     { "tokenize", cli_tokenize, "turn text into token ids" },
     { "logits",   cli_logits,   "write the logits after each of some tokens" },
     { "synth",    cli_synth,    "write a model with generated weights" },
+    { "vocab",    cli_vocab,    "learn a vocabulary from text" },
+    { "train",    cli_train,    "train a model on text" },
     { "lab",      cli_lab,      "list, open and check labs" },
     { "lua",      cli_lua,      "run a Lua script on the engine" },
 };

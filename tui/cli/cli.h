@@ -16,6 +16,8 @@ int cli_tokenize(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_synth(int argc, char **argv);
+int cli_vocab(int argc, char **argv);
+int cli_train(int argc, char **argv);
 int cli_lab(int argc, char **argv);
 int cli_lua(int argc, char **argv);
 int cli_workbench(int argc, char **argv);        /* argv[0] is "cutaway": what runs when no command is named */
