@@ -107,7 +107,7 @@ run: deps
 
 # ---- tests: one program for what the engine does, one for the faces, scripts for the command line
 
-TEST_ENGINE := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,base gguf quant kernels vocab graph model run sample tools))))
+TEST_ENGINE := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,base gguf quant kernels vocab graph model run sample tools train))))
 TEST_TUI    := tests/test.c $(sort $(wildcard $(addprefix tests/,$(addsuffix /*.c,lua screen view cli))))
 
 $(B)/test-engine: $(TEST_ENGINE:%.c=$(B)/%.o) $(B)/libcutaway.a
