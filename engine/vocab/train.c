@@ -32,6 +32,7 @@ struct trainer {
     int n_pieces, max_pieces;
     struct pair *pair;                                         /* hash table, counted anew for every merge */
     size_t n_pairs;
+    uint64_t alone;                                            /* characters that are a token by themselves */
     struct cut_vocab_train_stats stats;
 };
 
@@ -118,6 +119,7 @@ static enum cut_status put_fragment(struct trainer *t, const char *s, size_t len
         if (!st && t->n_symbols > at) st = put_word(t, at);
         if (kind == DIGIT || kind == OTHER) {                  /* not part of any longer piece */
             space = i < len && s[i] == ' ';
+            t->alone += i < len && !space;
             i++;
         }
     }
@@ -322,7 +324,7 @@ enum cut_status cut_vocab_train(const char *text, const char *out, const struct 
     if (!st) st = merge_all(&t, progress, user);
     if (!st) st = write_vocab(&t, out);
     if (!st) {
-        uint64_t tokens = 0;
+        uint64_t tokens = t.alone;
         for (size_t i = 0; i < t.n_words; i++) tokens += t.word[i].count * (uint64_t)t.word[i].n;
         t.stats.bytes = f.size;
         t.stats.distinct = t.n_words;
