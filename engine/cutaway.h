@@ -86,6 +86,9 @@ int cut_type_by_name(const char *name);
 
 /* Decode n elements (a multiple of the block size) from src to floats. The format must have `runs` set. */
 void cut_decode(enum cut_type type, const void *src, float *dst, size_t n);
+/* Encode n finite floats (a multiple of the block size). cut_encodes: the format can be written. */
+void cut_encode(enum cut_type type, const float *src, void *dst, size_t n);
+bool cut_encodes(enum cut_type type);
 
 /* Half precision, IEEE 754 binary16, round to nearest even; and bfloat16 likewise. */
 float cut_f16_to_f32(uint16_t h);
@@ -570,6 +573,19 @@ typedef bool (*cut_progress_fn)(void *user, double part, const char *what);
 enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
                           struct cut_bench_result *out, struct cut_err *err);
 
+/* How well the session's model predicts a text: documents that start with the text of BOS ("<s>") each from an empty cache, a text
+ * without any in pieces of the context's length. progress as above. The session's sequence 0 is used up. */
+struct cut_perplexity_result {
+    double perplexity;         /* exp(loss) */
+    double loss;               /* nats per token */
+    uint64_t tokens, documents;
+};
+enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_progress_fn progress, void *user, struct cut_perplexity_result *out,
+                               struct cut_err *err);
+
+/* Write a model with its matrices in another format; vectors, and matrices whose rows are no whole number of blocks, keep theirs. */
+enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user, struct cut_err *err);
+
 /* ---------------------------------------------------------------------------------------------------------------
  * Training
  *
@@ -599,7 +615,7 @@ enum cut_status cut_train_init(const char *path, const char *name, const char *v
 struct cut_trainer;
 struct cut_train_opts {
     int steps;                 /* of the whole run: what the schedule is laid out for */
-    int batch;                 /* tokens in a step, a multiple of 1024 */
+    int batch;                 /* tokens in a step, a multiple of 512 */
     int warmup;                /* steps in which the learning rate rises to lr; it then falls to lr_end */
     float lr, lr_end, beta1, beta2, decay, clip;
     float repeats, repeats_end;    /* share of batches that are random lists said again, at the start and at the end */

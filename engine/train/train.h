@@ -2,10 +2,12 @@
 #ifndef CUT_TRAIN_H
 #define CUT_TRAIN_H
 
+#include <stdatomic.h>
+
 #include "engine/base/pool.h"
 #include "engine/train/text.h"
 
-enum { CUT_TRAIN_PART = 1024 };        /* tokens of a batch that one thread takes at a time */
+enum { CUT_TRAIN_PART = 512 };         /* tokens of a batch that one thread takes at a time; the longest context */
 
 struct cut_trainer {
     struct cut_train_opts o;
@@ -23,6 +25,7 @@ struct cut_trainer {
     int step;                          /* steps made */
 
     /* of the step under way, for the threads */
+    atomic_int next;                   /* the part that is taken next */
     int n_targets;
     double norm;
 };

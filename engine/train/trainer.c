@@ -1,7 +1,8 @@
 /* trainer.c - learning: batches through the graph and back, and AdamW.
  *
- * A batch is cut into parts of CUT_TRAIN_PART tokens. A thread takes whole parts, each with a gradient of its own, and the
- * gradients are added in the order of the parts: the weights after a step do not depend on the number of threads. */
+ * A batch is cut into parts of CUT_TRAIN_PART tokens. Whichever thread is free takes the next part, but each part has a
+ * gradient of its own, and the gradients are added in the order of the parts: the weights after a step depend neither
+ * on the number of threads nor on which was faster. */
 #include <math.h>
 
 #include "engine/train/train.h"
@@ -104,8 +105,8 @@ static double rate(const struct cut_train_opts *o, int step) {
 
 static void backprop(void *arg, int thread, int n_threads) {
     struct cut_trainer *t = arg;
-    int lanes = cut_min(n_threads, t->n_lanes);
-    for (int i = thread; thread < lanes && i < t->n_parts; i += lanes) {
+    (void)n_threads;
+    for (int i; thread < t->n_lanes && (i = atomic_fetch_add(&t->next, 1)) < t->n_parts;) {
         struct cut_part *p = &t->part[i];
         memset(p->g, 0, t->diff.n_floats * sizeof *p->g);
         cut_diff_forward(&t->diff, &t->lane[thread], t->w, &p->rows);
@@ -163,6 +164,7 @@ enum cut_status cut_trainer_step(struct cut_trainer *t, struct cut_train_report 
         tokens += r->n;
         for (int k = 0; k < r->n; k++) t->n_targets += r->target[k] >= 0;
     }
+    atomic_store(&t->next, 0);
     cut_pool_run(t->o.pool, backprop, t);
     cut_pool_run(t->o.pool, reduce, t);
     for (int i = 0; i < t->n_parts; i++) loss += t->part[i].loss;

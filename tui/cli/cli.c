@@ -14,6 +14,8 @@ static const struct command { const char *name; int (*run)(int, char **); const 
     { "synth",    cli_synth,    "write a model with generated weights" },
     { "vocab",    cli_vocab,    "learn a vocabulary from text" },
     { "train",    cli_train,    "train a model on text" },
+    { "quantize", cli_quantize, "write a model in another number format" },
+    { "perplexity", cli_perplexity, "measure how well a model predicts a text" },
     { "lab",      cli_lab,      "list, open and check labs" },
     { "lua",      cli_lua,      "run a Lua script on the engine" },
 };

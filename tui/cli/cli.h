@@ -18,6 +18,8 @@ int cli_inspect(int argc, char **argv);
 int cli_synth(int argc, char **argv);
 int cli_vocab(int argc, char **argv);
 int cli_train(int argc, char **argv);
+int cli_perplexity(int argc, char **argv);
+int cli_quantize(int argc, char **argv);
 int cli_lab(int argc, char **argv);
 int cli_lua(int argc, char **argv);
 int cli_workbench(int argc, char **argv);        /* argv[0] is "cutaway": what runs when no command is named */
