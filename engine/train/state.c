@@ -15,28 +15,32 @@ static float normal(uint64_t *state) {
     return sqrtf(-2 * logf(u)) * cosf(6.2831853f * v);
 }
 
-struct weight { const char *name; int columns, rows; float spread; };    /* rows 0: a vector of ones */
+struct weight { const char *name; int columns, rows; float spread; };    /* rows 0: a vector, all equal to `spread` */
 
 struct init { struct cut_train_shape s; int n_vocab; uint64_t seed; };
 
 /* The weights of a block, or (block false) the others. Returns their number. A matrix of fan-in n spreads by 1 / sqrt(n),
  * which keeps the size of what passes through; those that write into the residual stream by less, so that the sum of all
- * blocks keeps it too (Radford et al. 2019, section 2.3); embeddings, which are also the output, by little. */
+ * blocks keeps it too (Radford et al. 2019, section 2.3).
+ *
+ * Embeddings must be of the size of what the blocks add to them. With the usual 0.02 the first block's output drowns them
+ * seventyfold, later blocks no longer see which token is which, and no head learns to look back. But they are the output
+ * matrix as well, whose logits should start small: so the last norm begins with a small scale, and grows. */
 static int weights_of(const struct init *in, bool block, struct weight out[9]) {
     const struct cut_train_shape *s = &in->s;
     int d = s->dim, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim, n = 0;
     float deep = 1 / sqrtf(2 * (float)s->layers), fan = 1 / sqrtf((float)d);
     if (!block) {
-        out[n++] = (struct weight){ "token_embd.weight", d, in->n_vocab, 0.02f };
-        out[n++] = (struct weight){ "output_norm.weight", d, 0, 0 };
+        out[n++] = (struct weight){ "token_embd.weight", d, in->n_vocab, 0.5f };
+        out[n++] = (struct weight){ "output_norm.weight", d, 0, 0.05f };
         return n;
     }
-    out[n++] = (struct weight){ "attn_norm.weight", d, 0, 0 };
+    out[n++] = (struct weight){ "attn_norm.weight", d, 0, 1 };
     out[n++] = (struct weight){ "attn_q.weight", d, q, fan };
     out[n++] = (struct weight){ "attn_k.weight", d, kv, fan };
     out[n++] = (struct weight){ "attn_v.weight", d, kv, fan };
     out[n++] = (struct weight){ "attn_output.weight", q, d, deep / sqrtf((float)q) };
-    out[n++] = (struct weight){ "ffn_norm.weight", d, 0, 0 };
+    out[n++] = (struct weight){ "ffn_norm.weight", d, 0, 1 };
     out[n++] = (struct weight){ "ffn_gate.weight", d, s->ffn, fan };
     out[n++] = (struct weight){ "ffn_up.weight", d, s->ffn, fan };
     out[n++] = (struct weight){ "ffn_down.weight", s->ffn, d, deep / sqrtf((float)s->ffn) };
@@ -56,7 +60,7 @@ static enum cut_status fill_new(void *user, const struct cut_tensor_info *t, uin
     if (block) name = strchr(name + 4, '.') + 1;
     for (int i = weights_of(in, block, w) - 1; i >= 0; i--)
         if (!strcmp(w[i].name, name))
-            for (uint64_t k = 0; k < rows * t->ne[0]; k++) f[k] = w[i].rows ? normal(&state) * w[i].spread : 1;
+            for (uint64_t k = 0; k < rows * t->ne[0]; k++) f[k] = w[i].rows ? normal(&state) * w[i].spread : w[i].spread;
     return CUT_OK;
 }
 

@@ -143,10 +143,11 @@ static int32_t any_piece(const struct cut_vocab *v, uint64_t *state) {
 /* BOS, then a list of random tokens, said again and again: nothing but looking back can predict the second time, so this is
  * what teaches heads to look back (Olsson et al. 2022, "In-context learning and induction heads"). Half of the lists have
  * other random tokens in between. What cannot be foreseen carries no loss: the first time, the gaps, and the token
- * after a gap. */
+ * after a gap. Lengths are drawn evenly by their logarithm: short lists are learnt first, because attention that does not yet
+ * know where to look finds the right token among few. */
 static void put_repeats(struct cut_rows *r, int room, const struct cut_vocab *v, uint64_t *state) {
-    int len = 2 + below(state, room / 2 - 2), gap = below(state, 2) ? 0 : below(state, room / 2), period = len + gap;
-    int n = below(state, 2) ? room : cut_min(room, 1 + period + len);
+    int n = cut_min(room, 8 << below(state, 7)), len = 2 + below(state, n / 2 - 2), gap = below(state, 2) ? 0 : 1 + below(state, n / 4);
+    int period = len + gap;
     for (int i = 0; i < n; i++, r->n++) {
         int p = i - 1, phase = p % period;                 /* BOS stands before the list */
         bool copy = p >= period && phase < len;
@@ -162,10 +163,7 @@ void cut_rows_draw(struct cut_rows *r, int max_tokens, const struct cut_corpus *
                    float repeats, uint64_t state) {
     begin(r);
     if (cut_rng_float(&state) < repeats)
-        while (max_tokens - r->n >= 16) {
-            int room = cut_min(n_ctx, max_tokens - r->n);
-            put_repeats(r, below(&state, 4) ? room : 8 + below(&state, room - 8), v, &state);
-        }
+        while (max_tokens - r->n >= 16) put_repeats(r, cut_min(n_ctx, max_tokens - r->n), v, &state);
     for (int misses = 0; misses < 16 && r->n < max_tokens;) {
         size_t doc = cut_rng_next(&state) % c->n;
         int n = (int)(c->start[doc + 1] - c->start[doc]);
