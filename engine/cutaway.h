@@ -607,10 +607,12 @@ struct cut_vocab_train_stats { uint64_t bytes, words, distinct; int merges; doub
 enum cut_status cut_vocab_train(const char *text, const char *out, const struct cut_vocab_train_opts *o, cut_progress_fn progress, void *user,
                                 struct cut_vocab_train_stats *stats, struct cut_err *err);
 
-/* Write a new Llama model in F32, its weights random (seed), its vocabulary that of another GGUF file. Embeddings are tied. */
+/* Write a new Llama model in F32 with the vocabulary of another GGUF file. Its weights are random (seed), but for those that the
+ * model `from` (NULL: none) has under the same name and in the same shape: a smaller model can start from the first layers of a
+ * larger one. Embeddings are tied. */
 struct cut_train_shape { int dim, layers, heads, kv_heads, head_dim, ffn, ctx; float rope_base; };    /* head_dim 0: dim / heads */
-enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const struct cut_train_shape *shape, uint64_t seed,
-                               struct cut_err *err);
+enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const char *from, const struct cut_train_shape *shape,
+                               uint64_t seed, struct cut_err *err);
 
 struct cut_trainer;
 struct cut_train_opts {

@@ -17,7 +17,7 @@ static float normal(uint64_t *state) {
 
 struct weight { const char *name; int columns, rows; float spread; };    /* rows 0: a vector, all equal to `spread` */
 
-struct init { struct cut_train_shape s; int n_vocab; uint64_t seed; };
+struct init { struct cut_train_shape s; int n_vocab; uint64_t seed; const struct cut_gguf *from; };    /* from may be NULL */
 
 /* The weights of a block, or (block false) the others. Returns their number. A matrix of fan-in n spreads by 1 / sqrt(n),
  * which keeps the size of what passes through; those that write into the residual stream by less, so that the sum of all
@@ -47,6 +47,15 @@ static int weights_of(const struct init *in, bool block, struct weight out[9]) {
     return n;
 }
 
+/* The rows of a tensor as another model has them; false: it has none of this name and shape. */
+static bool copy_rows(const struct cut_gguf *from, const struct cut_tensor_info *t, uint64_t row0, uint64_t rows, float *dst) {
+    const struct cut_tensor_info *x = from ? cut_gguf_find_tensor(from, t->name) : NULL;
+    if (!x || x->ne[0] != t->ne[0] || x->ne[1] != t->ne[1] || !cut_type_info(x->type)->runs) return false;
+    size_t row_bytes = (size_t)(x->bytes / x->ne[1]);
+    cut_decode(x->type, (const uint8_t *)x->data + row0 * row_bytes, dst, (size_t)(rows * t->ne[0]));
+    return true;
+}
+
 /* Each tensor's numbers follow from the seed and its name. */
 static enum cut_status fill_new(void *user, const struct cut_tensor_info *t, uint64_t row0, uint64_t rows, void *dst, struct cut_err *err) {
     const struct init *in = user;
@@ -55,6 +64,7 @@ static enum cut_status fill_new(void *user, const struct cut_tensor_info *t, uin
     uint64_t state = in->seed + row0 * 0x9E3779B97F4A7C15u;
     float *f = dst;
     (void)err;
+    if (copy_rows(in->from, t, row0, rows, f)) return CUT_OK;
     for (const char *p = name; *p; p++) state = (state ^ (uint8_t)*p) * 0x100000001B3u;
     bool block = !strncmp(name, "blk.", 4);
     if (block) name = strchr(name + 4, '.') + 1;
@@ -120,17 +130,19 @@ static enum cut_status check_shape(const struct cut_train_shape *s, struct cut_e
     return CUT_OK;
 }
 
-enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const struct cut_train_shape *shape, uint64_t seed,
-                               struct cut_err *err) {
-    struct init in = { *shape, 0, seed };
-    struct cut_gguf *g = NULL;
+enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const char *from, const struct cut_train_shape *shape,
+                               uint64_t seed, struct cut_err *err) {
+    struct init in = { *shape, 0, seed, NULL };
+    struct cut_gguf *g = NULL, *other = NULL;
     struct cut_vocab *v = NULL;
     struct cut_gguf_writer *w = NULL;
     if (!in.s.head_dim && in.s.heads > 0) in.s.head_dim = in.s.dim / in.s.heads;
     enum cut_status st = check_shape(&in.s, err);
     if (!st) st = cut_gguf_open(&g, vocab, 0, err);
     if (!st) st = cut_vocab_new(&v, g, err);
+    if (!st && from) st = cut_gguf_open(&other, from, 0, err);
     if (!st) {
+        in.from = other;
         in.n_vocab = cut_vocab_size(v);
         st = cut_gguf_writer_new(&w, err);
     }
@@ -140,6 +152,7 @@ enum cut_status cut_train_init(const char *path, const char *name, const char *v
     if (!st) st = cut_gguf_write(w, path, fill_new, &in, err);
     cut_gguf_writer_free(w);
     cut_vocab_free(v);
+    cut_gguf_close(other);
     cut_gguf_close(g);
     return st;
 }

@@ -26,7 +26,7 @@ static bool make_all(uint64_t seed) {
     snprintf(state_path, sizeof state_path, "%s", test_tmp("train.gguf.state"));
     put(text_path, text, n);
     bool ok = !cut_vocab_train(text_path, vocab_path, &vo, NULL, NULL, &s, &err) &&
-              !cut_train_init(model_path, "tiny", vocab_path, &shape, seed, &err);
+              !cut_train_init(model_path, "tiny", vocab_path, NULL, &shape, seed, &err);
     if (!ok) test_fail(__FILE__, __LINE__, "%s", err.msg);
     return ok;
 }
@@ -161,9 +161,30 @@ TEST(train_refuses) {
     o.lr = -1;
     CHECK(cut_trainer_new(&t, m, text_path, &o, &err) == CUT_EUSAGE && strstr(err.msg, "learning rate"), "%s", err.msg);
     struct cut_train_shape odd = { 32, 1, 3, 2, 0, 32, 64, 10000 };
-    CHECK(cut_train_init(model_path, "odd", vocab_path, &odd, 1, &err) == CUT_EUSAGE && strstr(err.msg, "kv_heads"), "%s", err.msg);
-    CHECK(cut_train_init(model_path, "none", text_path, &odd, 1, &err) != CUT_OK, "a text is no vocabulary");
+    CHECK(cut_train_init(model_path, "odd", vocab_path, NULL, &odd, 1, &err) == CUT_EUSAGE && strstr(err.msg, "kv_heads"), "%s", err.msg);
+    CHECK(cut_train_init(model_path, "none", text_path, NULL, &odd, 1, &err) != CUT_OK, "a text is no vocabulary");
     cut_model_close(m);
+}
+
+/* A new model of two layers from one of one: what both have is the same, the rest is random. */
+TEST(train_from_another) {
+    struct cut_gguf *a, *b;
+    struct cut_err err = { 0 };
+    struct cut_train_shape two = { 32, 2, 2, 1, 0, 32, 64, 10000 };
+    char path[512];
+    REQUIRE(make_all(6), "setup");
+    snprintf(path, sizeof path, "%s", test_tmp("from.gguf"));
+    REQUIRE(!cut_train_init(path, "two", vocab_path, model_path, &two, 99, &err), "%s", err.msg);
+    REQUIRE(!cut_gguf_open(&a, model_path, 0, &err) && !cut_gguf_open(&b, path, 0, &err), "%s", err.msg);
+    static const char *const same[] = { "token_embd.weight", "blk.0.attn_q.weight", "blk.0.ffn_down.weight", "output_norm.weight" };
+    for (size_t i = 0; i < CUT_LEN(same); i++) {
+        const struct cut_tensor_info *x = cut_gguf_find_tensor(a, same[i]), *y = cut_gguf_find_tensor(b, same[i]);
+        CHECK(x && y && x->bytes == y->bytes && !memcmp(x->data, y->data, x->bytes), "%s", same[i]);
+    }
+    const struct cut_tensor_info *x = cut_gguf_find_tensor(b, "blk.0.attn_q.weight"), *y = cut_gguf_find_tensor(b, "blk.1.attn_q.weight");
+    CHECK(x && y && memcmp(x->data, y->data, x->bytes), "the second layer is the first");
+    cut_gguf_close(a);
+    cut_gguf_close(b);
 }
 
 /* Batches: whole documents at position 0, targets one ahead; a text without marks is cut into pieces; a long document loses its end. */

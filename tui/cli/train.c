@@ -9,7 +9,7 @@
 #include "tui/cli/cli.h"
 
 struct run {
-    const char *text, *out, *vocab, *held, *name;
+    const char *text, *out, *vocab, *from, *held, *name;
     char state[4096];
     struct cut_train_opts o;
     struct cut_train_shape shape;
@@ -29,7 +29,7 @@ static enum cut_status begin(struct run *r, struct cut_err *err) {
     struct cut_train_data d;
     bool resume = !r->fresh && !access(r->state, F_OK), same = true;
     enum cut_status st = CUT_OK;
-    if (!resume && r->vocab) st = cut_train_init(r->out, r->name, r->vocab, &r->shape, r->o.seed, err);
+    if (!resume && r->vocab) st = cut_train_init(r->out, r->name, r->vocab, r->from, &r->shape, r->o.seed, err);
     if (!st) st = cut_model_open(&r->model, r->out, CUT_MODEL_NO_MMAP, err);       /* the file is replaced while we run */
     if (!st) st = cut_trainer_new(&r->trainer, r->model, r->text, &r->o, err);
     if (!st && resume) st = cut_trainer_resume(r->trainer, r->state, &same, err);
@@ -103,6 +103,7 @@ int cli_train(int argc, char **argv) {
     struct cut_train_shape *s = &r.shape;
     const struct cli_opt opts[] = {
         { 0, "vocab", "FILE", CLI_TEXT, &r.vocab, "start a new model with the vocabulary of this GGUF", 0, 0 },
+        { 0, "from", "FILE", CLI_TEXT, &r.from, "its weights start as those of this model where names and shapes agree", 0, 0 },
         { 0, "name", "TEXT", CLI_TEXT, &r.name, "general.name of the new model", 0, 0 },
         { 0, "dim", "N", CLI_INT, &s->dim, "width of the residual stream", 1, 8192 },
         { 0, "layers", "N", CLI_INT, &s->layers, "blocks", 1, 128 },
@@ -138,6 +139,7 @@ int cli_train(int argc, char **argv) {
     const char *args[2];
     int n_args, status = cli_parse(&spec, argc, argv, args, &n_args);
     if (status != CLI_GO) return status;
+    if (r.from && !r.vocab) return cli_usage("train", "--from is for a new model: give its vocabulary with --vocab");
     r.text = args[0];
     r.out = args[1];
     if (snprintf(r.state, sizeof r.state, "%s.state", r.out) >= (int)sizeof r.state) return cli_usage("train", "%.60s...: too long a path", r.out);
