@@ -9,6 +9,8 @@
 
 /* ---- a new model */
 
+#define COMMON 0.5f            /* the spread of what all embeddings have in common; that of what they do not is below */
+
 /* A normal number, by Box and Muller's transform. */
 static float normal(uint64_t *state) {
     float u = 1 - cut_rng_float(state), v = cut_rng_float(state);
@@ -56,6 +58,15 @@ static bool copy_rows(const struct cut_gguf *from, const struct cut_tensor_info 
     return true;
 }
 
+/* The same vector added to every embedding. Queries and keys have no bias, so only what all tokens share lets a head attend by
+ * distance alone, as to the token before; and to the logits, which are products with all rows, it adds the same number. */
+static void add_common(float *f, uint64_t rows, uint64_t n, uint64_t seed) {
+    for (uint64_t r = 0; r < rows; r++) {
+        uint64_t state = seed ^ 0xC0FFEE;
+        for (uint64_t k = 0; k < n; k++) f[r * n + k] += COMMON * normal(&state);
+    }
+}
+
 /* Each tensor's numbers follow from the seed and its name. */
 static enum cut_status fill_new(void *user, const struct cut_tensor_info *t, uint64_t row0, uint64_t rows, void *dst, struct cut_err *err) {
     const struct init *in = user;
@@ -71,6 +82,7 @@ static enum cut_status fill_new(void *user, const struct cut_tensor_info *t, uin
     for (int i = weights_of(in, block, w) - 1; i >= 0; i--)
         if (!strcmp(w[i].name, name))
             for (uint64_t k = 0; k < rows * t->ne[0]; k++) f[k] = w[i].rows ? normal(&state) * w[i].spread : w[i].spread;
+    if (!strcmp(name, "token_embd.weight")) add_common(f, rows, t->ne[0], in->seed);
     return CUT_OK;
 }
 
