@@ -16,17 +16,18 @@ up() { # FOLDER FOLDERS-IT-MAY-NOT-INCLUDE...
 forbid "the engine includes lua, tui or curses" '^#include [<"](lua|lauxlib|lualib|tui/|.*curses)' engine/*.h engine/*/*.[ch]
 forbid "lua looks up at tui" '^#include [<"]tui/' lua/*.[ch]
 forbid "only term_curses.c includes curses" '^#include [<"].*curses' $(ls tui/*.[ch] tui/*/*.[ch] lua/*.[ch] | grep -v term_curses.c)
-forbid "tui and lua use the public header only" '^#include "engine/(base|gguf|quant|kernels|vocab|graph|model|run|sample|tools|cuda)/' tui/*.[ch] tui/*/*.[ch] lua/*.[ch]
+forbid "tui and lua use the public header only" '^#include "engine/(base|gguf|quant|kernels|vocab|graph|model|train|run|sample|tools|cuda)/' tui/*.[ch] tui/*/*.[ch] lua/*.[ch]
 
-up base gguf quant kernels vocab graph model run sample tools
-up gguf kernels vocab graph model run sample tools
-up quant kernels vocab graph model run sample tools
-up kernels vocab graph model run sample tools
-up vocab kernels graph model run sample tools
-up graph model run sample tools
-up model run sample tools
-up run tools
-up sample run tools
+up base gguf quant kernels vocab graph model train run sample tools
+up gguf kernels vocab graph model train run sample tools
+up quant kernels vocab graph model train run sample tools
+up kernels vocab graph model train run sample tools
+up vocab kernels graph model train run sample tools
+up graph model train run sample tools
+up model train run sample tools
+up train run sample tools
+up run train tools
+up sample run train tools
 
 forbid "the engine prints, exits or takes signals" '(^|[^a-z_])(printf|puts|perror|exit|abort|signal|sigaction|assert_perror) *\(' engine/*/*.c
 forbid "left open" '(TODO|FIXME|XXX|HACK)' $(git ls-files 'engine/*' 'tui/*' 'lua/*' 'labs/*' 'curriculum/*' | grep -E '\.(c|h|lua|md)$')
