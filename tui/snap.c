@@ -91,12 +91,17 @@ static void free_value(void *p) {
     free(v);
 }
 
+static void drop_value(const struct tui_value *v) {
+    if (v) drop(&v->refs, (void *)v, free_value);
+}
+
 void tui_snap_state_close(struct tui_snap_state *st) {
     if (st->list) drop(&st->list->refs, st->list, free_listing);
-    if (st->value) drop(&st->value->refs, st->value, free_value);
+    drop_value(st->value);
+    for (int i = 0; i < 3; i++) drop_value(st->in[i]);
     tui_snap_close_attn(st);
     st->list = NULL;
-    st->value = NULL;
+    st->value = st->in[0] = st->in[1] = st->in[2] = NULL;
 }
 
 void tui_snap_state_changed(struct tui_snap_state *st) { st->changes++; }
@@ -112,7 +117,8 @@ static void blank_future(struct tui_value *v, int64_t visible) {
         for (int64_t c = visible; c < v->cols; c++) v->data[r * v->cols + c] = NAN;
 }
 
-static struct tui_value *copy_value(const struct cut_tensor *t, int step, struct cut_where at, int pos) {
+/* alone: the token's numbers only, not those of the pass's other tokens. */
+static struct tui_value *copy_value(const struct cut_tensor *t, int step, struct cut_where at, int pos, bool alone) {
     struct tui_value *v = tui_alloc(1, sizeof *v);
     *v = (struct tui_value){ .refs = 1, .step = step, .pos = pos, .tag = t->tag, .edited = t->edited };
     for (int i = 0; i < 3; i++) {
@@ -128,6 +134,7 @@ static struct tui_value *copy_value(const struct cut_tensor *t, int step, struct
 
     const float *plane = t->data + (v->heads ? row * v->cols * v->rows : 0);
     int64_t fit = MOST_FLOATS / v->cols > 0 ? MOST_FLOATS / v->cols : 1;
+    if (alone && !v->heads) fit = 1;
     v->n_rows = v->rows < fit ? v->rows : fit;
     v->row0 = v->heads || row < v->n_rows / 2 ? 0 : row - v->n_rows / 2;
     if (v->row0 > v->rows - v->n_rows) v->row0 = v->rows - v->n_rows;
@@ -154,6 +161,45 @@ static void largest(const struct tui_value *v, int64_t *row, int64_t *col) {
     }
 }
 
+/* What the step reads, for the token at `pos`. A value reread at each change of the watch would be a copy for nothing. */
+static void take_inputs(struct tui_snap *o, struct tui_snap_state *st, struct cut_session *s, int pos) {
+    const struct cut_step *step = &st->list->step[o->step];
+    bool fresh = st->in_changes != st->changes;
+    for (int i = 0; i < 3; i++) {
+        int from = i < step->n_in ? cut_session_find_step(s, step->in[i]) : -1;
+        struct tui_value *v = st->in[i];
+        struct cut_tensor t;
+        if (fresh || !v || v->step != from || v->pos != pos) {
+            drop_value(v);
+            st->in[i] = v = NULL;
+            if (from >= 0 && !cut_session_value(s, from, &t, NULL)) st->in[i] = v = copy_value(&t, from, o->where, pos, true);
+        }
+        if (v) keep(&v->refs);
+        o->in[i] = v;
+    }
+    st->in_changes = st->changes;
+}
+
+/* The row of the step's weights that the cell at o->row, o->col comes from: of a matrix product the row of its output, of a
+ * lookup that of its token; a vector is its own only row. */
+static void take_weight(struct tui_snap *o, const struct cut_model *m, const struct cut_step *step, int pos) {
+    const struct cut_tensor_info *t = step->weight ? cut_gguf_find_tensor(cut_model_gguf(m), step->weight) : NULL;
+    if (!t || !t->data || !cut_type_info(t->type)->runs || t->ne[0] > MOST_FLOATS) return;
+    uint64_t n = t->ne[0], rows = t->ne[1];
+    int64_t row = 0;
+    if (!strcmp(step->op, "get_rows")) row = pos < o->n_tokens ? o->token[pos].id : -1;
+    else if (rows > 1) row = o->value->heads ? o->row * o->value->cols + o->col : o->col;
+    if (row < 0 || (uint64_t)row >= rows) return;
+    struct tui_value *v = tui_alloc(1, sizeof *v);
+    *v = (struct tui_value){ .refs = 1, .step = -1, .pos = -1, .ne = { (int64_t)n, (int64_t)rows, 1 }, .rows = (int64_t)rows,
+                             .cols = (int64_t)n, .row0 = row, .n_rows = 1, .token_row = -1 };
+    v->data = tui_alloc(n, sizeof *v->data);
+    cut_decode(t->type, (const char *)t->data + (uint64_t)row * (t->bytes / rows), v->data, n);
+    cut_tensor_stats(v->data, v->cols, &v->stats);
+    o->weight = v;
+    o->weight_type = t->type;
+}
+
 static int64_t clamp(int64_t x, int64_t lo, int64_t hi) { return x > hi ? hi < lo ? lo : hi : x < lo ? lo : x; }
 
 static void take_value(struct tui_snap *o, struct tui_snap_state *st, struct cut_session *s, const struct tui_watch *w) {
@@ -165,17 +211,24 @@ static void take_value(struct tui_snap *o, struct tui_snap_state *st, struct cut
     bool same = v && st->value_changes == st->changes && v->step == o->step && v->pos == o->pos;
     if (!same) {
         if (cut_session_value(s, o->step, &t, NULL)) return;
-        if (v) drop(&v->refs, v, free_value);
-        st->value = v = copy_value(&t, o->step, o->where, o->pos);
+        drop_value(v);
+        st->value = v = copy_value(&t, o->step, o->where, o->pos, false);
         st->value_changes = st->changes;
     }
     keep(&v->refs);
     o->value = v;
-    if (!v->data) return;
-    largest(v, &o->row, &o->col);
-    if (w->row >= 0) o->row = clamp(w->row, v->row0, v->row0 + v->n_rows - 1);
-    if (w->col >= 0) o->col = clamp(w->col, 0, v->cols - 1);
-    if (!w->explain) return;
+    if (v->data) {
+        largest(v, &o->row, &o->col);
+        if (w->row >= 0) o->row = clamp(w->row, v->row0, v->row0 + v->n_rows - 1);
+        if (w->col >= 0) o->col = clamp(w->col, 0, v->cols - 1);
+    }
+    if (!o->running) {
+        bool by_token = v->data && !v->heads && v->ne[2] == o->where.n_tokens;       /* a row of the plane is a token */
+        int pos = by_token ? o->where.pos + (int)o->row : o->pos;
+        take_inputs(o, st, s, pos);
+        take_weight(o, cut_session_model(s), &st->list->step[o->step], pos);
+    }
+    if (!v->data || !w->explain) return;
     int64_t tok = v->ne[2] == o->where.n_tokens ? o->pos - o->where.pos : v->ne[2] - 1;
     int64_t at[3] = { o->col, v->heads ? o->row : 0, v->heads ? tok : o->row };
     o->has_explain = !cut_session_explain(s, o->step, at, &o->explain, &o->explain_err);
@@ -270,7 +323,9 @@ struct tui_snap *tui_snap_take(struct tui_snap_state *st, struct cut_session *s,
 static void free_snap(void *p) {
     struct tui_snap *s = p;
     if (s->list) drop(&s->list->refs, (void *)s->list, free_listing);
-    if (s->value) drop(&s->value->refs, (void *)s->value, free_value);
+    drop_value(s->value);
+    for (int i = 0; i < 3; i++) drop_value(s->in[i]);
+    drop_value(s->weight);
     if (s->has_explain) cut_explain_done(&s->explain);
     tui_snap_free_attn(s->attn);
     free(s->token);

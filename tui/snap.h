@@ -4,13 +4,14 @@
 
 #include "tui/work.h"
 
-/* What snapshots share: the listing, and the last value copied, as long as the session has not changed since. */
+/* What snapshots share: the listing, and the last value copied with what its step reads, as long as the session has not
+ * changed since. */
 struct tui_snap_state {
     struct tui_listing *list;
-    struct tui_value *value;
+    struct tui_value *value, *in[3];
     struct tui_pattern *pattern;
     struct tui_heads *heads;
-    uint64_t changes, value_changes, seq;
+    uint64_t changes, value_changes, in_changes, seq;
 };
 
 void tui_snap_state_open(struct tui_snap_state *st, struct cut_session *s, int threads);

@@ -136,6 +136,10 @@ struct tui_snap {
     int step, pos;                         /* what it came to: the step looked at (-1: none yet), the token's position */
     int64_t row, col;                      /* the cell in the value's plane */
     const struct tui_value *value;         /* NULL: no step to look at */
+    /* What the step reads for the token of the cell, in the order of step->in, without its other tokens; and the row of
+     * its weights that the cell comes from (row0 tells which; tag and step mean nothing). NULL: none, or a command runs. */
+    const struct tui_value *in[3], *weight;
+    enum cut_type weight_type;
     uint64_t cost_bytes, cost_flops;       /* of that step */
     bool has_explain;
     struct cut_explain explain;

@@ -39,7 +39,7 @@ static int power_of_two(int most) {
 static int figure_width(int room) { return room < WIDE_FIGURE ? room : WIDE_FIGURE; }
 
 static struct layout place(struct tui_area a, const struct tui_heat *h) {
-    struct layout l = { .x0 = h->label_w + 2, .y0 = 1, .per_r = 1, .per_c = 1, .cell_w = 1 };
+    struct layout l = { .x0 = h->label_w + 2, .y0 = h->bare ? 0 : 1, .per_r = 1, .per_c = 1, .cell_w = 1 };
     int w = a.w - l.x0, rows = a.h - l.y0;
     if (w < 1 || rows < 1) return l;
     if (h->rows == 1 && h->cols * 3 > w) {                   /* a vector: lines of a power of two */
@@ -152,7 +152,7 @@ void tui_heat_draw(struct tui_area a, struct tui_heat *h) {
     h->per_cell_r = l.per_r;
     h->per_cell_c = l.per_c;
     if (!h->data || l.rows < 1) return;
-    draw_header(a, h, &l);
+    if (!h->bare) draw_header(a, h, &l);
     int64_t cursor_line = h->row < 0 ? -1 : l.line ? h->col / l.line : (h->row - l.first) / l.per_r;
     for (int r = 0; r < l.rows; r++) {
         char buf[32];

@@ -48,6 +48,7 @@ struct tui_heat {
     bool window;                       /* too many rows: show those around the cursor, instead of sharing cells */
     int64_t row, col;                  /* the cursor, in the matrix; row -1: none */
     int64_t mark;                      /* a row set apart (the present token's); -1: none */
+    bool bare;                         /* without the line of column numbers */
     int label_w;                       /* columns for row labels */
     const char *(*row_label)(void *user, int64_t row, char buf[32]);
     const char *(*col_label)(void *user, int64_t col, char buf[32]);   /* may be NULL: numbers */

@@ -145,7 +145,7 @@ static unsigned key_break(void *self, int key) {
 
 static unsigned key_lower(void *self, int key) {
     struct step_view *v = self;
-    enum step_lower want = key == 'm' ? LOWER_MATHS : LOWER_SOURCE;
+    enum step_lower want = key == 'm' ? LOWER_MATHS : key == 's' ? LOWER_SOURCE : LOWER_INPUTS;
     v->lower = v->lower == want ? LOWER_STATS : want;
     v->maths_top = v->source_top = 0;
     step_watch(v);
@@ -196,6 +196,7 @@ static const struct tui_key keys[] = {
     { 'c', "run", "run to the end or a break", key_continue },
     { 'a', "accept", "take the likeliest token", key_accept },
     { 'm', "maths", "what made this number", key_lower },
+    { 'v', "inputs", "the values it reads", key_lower },
     { 's', "source", "the code that computes it", key_lower },
     { 'i', "edit", "change the value", key_edit },
     { 'b', "break", "breakpoint on or off", key_break },
@@ -236,7 +237,7 @@ static unsigned key(void *self, int key) {
     if (key == TUI_KEY_ESC) {
         if (v->menu) v->menu = false;
         else if (v->zoom) v->zoom = false;
-        else if (v->lower != LOWER_STATS) key_lower(v, v->lower == LOWER_MATHS ? 'm' : 's');
+        else if (v->lower != LOWER_STATS) v->lower = LOWER_STATS, step_watch(v);
         else v->focus = PANE_STEPS;
         return TUI_HANDLED | TUI_REDRAW;
     }
@@ -324,11 +325,15 @@ static void draw(void *self, struct tui_area a) {
     tui_draw_strip(v->app, tui_part(tui_cut_top(&a, 1), 1, 0, a.w - 2, 1));
     v->at_source.w = 0;
     if (v->zoom) {
+        if (a.w >= 120) step_draw_inputs_pane(v, tui_cut_left(&a, a.w >= 150 ? 74 : 48));
         step_draw_value(v, a);
     } else {
         bool three = a.w >= 120;
-        struct tui_area list = tui_cut_left(&a, a.w >= 150 ? 38 : three ? 36 : 30);
+        struct tui_area list = tui_cut_left(&a, a.w >= 150 ? 39 : three ? 36 : 30);
         struct tui_area side = three ? tui_cut_right(&a, a.w >= 118 ? 50 : 36) : tui_cut_right(&a, 0);
+        step_rows_build(v);
+        int spare = list.h - 2 - v->list.n;                 /* rows the listing leaves free, whichever layer is open */
+        if (three && s->n_tokens && spare >= 14) step_draw_inputs_pane(v, tui_cut_bottom(&list, spare));
         step_draw_list(v, list);
         step_draw_value(v, a);
         if (three) {

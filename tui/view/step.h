@@ -1,5 +1,5 @@
 /* step.h - the forward-pass stepper, between its files: the state and keys (step.c), the listing (step_list.c), the value
- * (step_value.c), source and next token (step_side.c). */
+ * (step_value.c), what it reads (step_inputs.c), source and next token (step_side.c). */
 #ifndef TUI_VIEW_STEP_H
 #define TUI_VIEW_STEP_H
 
@@ -7,7 +7,7 @@
 #include "tui/view/strip.h"
 
 enum step_pane { PANE_STEPS, PANE_VALUE, PANE_SOURCE };
-enum step_lower { LOWER_STATS, LOWER_MATHS, LOWER_SOURCE };
+enum step_lower { LOWER_STATS, LOWER_MATHS, LOWER_SOURCE, LOWER_INPUTS };
 
 /* A row of the listing: a step, or layers folded into one row. */
 struct step_row { int step, first_layer, last_layer; };      /* step -1: folded layers; first_layer of an open one too */
@@ -47,6 +47,12 @@ void step_watch(struct step_view *v);      /* tell the worker what we look at */
 void step_rows_build(struct step_view *v);
 void step_draw_list(struct step_view *v, struct tui_area a);
 void step_draw_value(struct step_view *v, struct tui_area a);
+/* What the step reads: pictures and statistics; in a frame, with the token they belong to. */
+void step_draw_inputs(struct step_view *v, struct tui_area a);
+void step_draw_inputs_pane(struct step_view *v, struct tui_area a);
+const char *step_key_label(void *user, int64_t col, char buf[32]);      /* user: the view */
+/* The name of input i, or of the weights (i = n_in), without the layer's; its shape, "[8x64]", or "". */
+void step_input_name(const struct step_view *v, int i, char *name, size_t cap, char shape[40]);
 void step_draw_source(struct step_view *v, struct tui_area a);
 void step_draw_code(struct step_view *v, struct tui_area a, const struct cut_src *src, int scroll);
 void step_draw_next(struct step_view *v, struct tui_area a);

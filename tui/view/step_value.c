@@ -1,5 +1,4 @@
 /* step_value.c - one step: what it computes, its value as a picture, a cell of it as a number and as its operands. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,7 @@ static const char *row_label(void *user, int64_t row, char buf[32]) {
 }
 
 /* Keys are tokens of the text. */
-static const char *key_label(void *user, int64_t col, char buf[32]) {
+const char *step_key_label(void *user, int64_t col, char buf[32]) {
     const struct tui_snap *s = tui_app_snap(((const struct step_view *)user)->app);
     char label[64];
     const char *t = col < s->n_tokens ? tui_token_label(&s->token[col], label) : "?";
@@ -54,30 +53,14 @@ static void cell_name(const struct step_view *v, char *buf, size_t cap) {
 
 static int draw_head(struct step_view *v, struct tui_area a) {
     const struct cut_step *s = step_selected(v);
-    const struct tui_listing *l = tui_app_snap(v->app)->list;
     char buf[256];
-    int y = 0, n = 0;
+    int y = 0, n;
     tui_text_fit(a, 0, a.w, y++, TUI_TITLE | TUI_BOLD, s->formula);
-    n = snprintf(buf, sizeof buf, "%s", s->n_in ? "" : "token ids");
-    for (int i = 0; i < s->n_in; i++) {
-        const char *in = s->in[i];
-        char shape[40] = "";
-        for (int k = 0; k < l->n_steps; k++) {
-            if (strcmp(l->step[k].name, in)) continue;
-            const struct tui_shape *sh = &l->shape[k];
-            char cols[16] = "n";
-            if (!sh->keys) snprintf(cols, sizeof cols, "%" PRId64, sh->cols);
-            if (sh->rows > 1) snprintf(shape, sizeof shape, "[%" PRId64 "x%s]", sh->rows, cols);
-            else snprintf(shape, sizeof shape, "[%s]", cols);
-            if (l->step[k].layer == s->layer) in = step_short_name(&l->step[k]);
-            break;
-        }
-        if ((size_t)n < sizeof buf) n += snprintf(buf + n, sizeof buf - (size_t)n, "%s%s%s", i ? ", " : "", in, shape);
-    }
-    if (s->weight && (size_t)n < sizeof buf) {
-        const char *w = s->weight, *dot = strchr(w, '.');
-        if (s->layer >= 0 && dot && (dot = strchr(dot + 1, '.'))) w = dot + 1;
-        snprintf(buf + n, sizeof buf - (size_t)n, "%s%s", s->n_in ? ", " : " -> rows of ", w);
+    n = snprintf(buf, sizeof buf, "%s", s->n_in ? "" : "token ids -> rows of ");
+    for (int i = 0; i < s->n_in + (s->weight != NULL); i++) {
+        char name[64], shape[40];
+        step_input_name(v, i, name, sizeof name, shape);
+        if ((size_t)n < sizeof buf) n += snprintf(buf + n, sizeof buf - (size_t)n, "%s%s%s", i ? ", " : "", name, shape);
     }
     int x = tui_text(a, 0, y, TUI_DIM, "reads ");
     tui_text_fit(a, x, a.w, y++, TUI_TEXT, buf);
@@ -115,7 +98,7 @@ static void set_heat(struct step_view *v) {
     h->mark = val->token_row >= 0 && val->n_rows > 1 ? val->token_row - val->row0 : -1;
     char digits[16];
     h->label_w = val->heads ? 3 : val->n_rows > 1 ? 9 : snprintf(digits, sizeof digits, "%d", (int)val->cols);
-    if (!strcmp(val->axis[0], "key")) h->col_label = key_label;
+    if (!strcmp(val->axis[0], "key")) h->col_label = step_key_label;
 }
 
 static void draw_caption(struct step_view *v, struct tui_area a, int y) {
@@ -196,6 +179,20 @@ static void draw_terms(struct step_view *v, struct tui_area a, const struct cut_
     free(t);
 }
 
+/* Was the cell that is taken apart written by an edit of this very step, after the kernel? */
+static bool cell_edited(const struct step_view *v) {
+    const struct tui_snap *s = tui_app_snap(v->app);
+    const struct tui_value *val = step_value(v);
+    int pos = val->heads || val->ne[2] != s->where.n_tokens ? s->pos : s->where.pos + (int)s->row;
+    for (int i = 0; i < s->n_edits; i++) {
+        const struct cut_edit *e = &s->edit[i];
+        bool here = pos >= e->pos0 && (e->pos1 < 0 || pos <= e->pos1);
+        bool cell = (e->i0 < 0 || e->i0 == s->col) && (e->i1 < 0 || !val->heads || e->i1 == s->row);
+        if (here && cell && !strcmp(e->step, step_selected(v)->name)) return true;
+    }
+    return false;
+}
+
 static void draw_maths(struct step_view *v, struct tui_area a) {
     const struct tui_snap *s = tui_app_snap(v->app);
     if (!s->has_explain || s->watch.row != v->row_at || s->watch.col != v->col_at) {
@@ -210,8 +207,10 @@ static void draw_maths(struct step_view *v, struct tui_area a) {
     if (e->note[0]) tui_text_fit(a, 0, a.w, a.h - 2, TUI_DIM, e->note);
     tui_num_digits(e->total, 11, 6, total);
     int x = tui_textf(a, 0, a.h - 1, TUI_TEXT | TUI_BOLD, "%s %s", e->product ? "product" : "total", total);
-    x = tui_textf(a, x, a.h - 1, TUI_DIM, "   kernel wrote %s", tui_num_digits(e->value, 11, 6, num));
-    if (e->ulps < 1e6) tui_textf(a, x, a.h - 1, e->ulps < 64 ? TUI_GOOD : TUI_WARN, "   %.0f ulp", e->ulps);
+    bool edited = cell_edited(v);
+    x = tui_textf(a, x, a.h - 1, edited ? TUI_EDITED : TUI_DIM, "   %s %s", edited ? "edited to" : "kernel wrote",
+                  tui_num_digits(e->value, 11, 6, num));
+    if (!edited && e->ulps < 1e6) tui_textf(a, x, a.h - 1, e->ulps < 64 ? TUI_GOOD : TUI_WARN, "   %.0f ulp", e->ulps);
 }
 
 /* ---- when there is nothing to show */
@@ -265,7 +264,8 @@ static void draw_lower(struct step_view *v, struct tui_area a) {
     end = tui_text(a, end, 0, TUI_FOCUS | TUI_BOLD, tui_num_digits(x, 11, 6, num));
     tui_put(a, end, 0, TUI_TEXT, ' ');
     tui_cut_top(&a, 1);
-    if (v->tall && v->lower != LOWER_SOURCE) {
+    if (v->lower == LOWER_INPUTS) step_draw_inputs(v, a);
+    else if (v->tall && v->lower != LOWER_SOURCE) {
         draw_maths(v, tui_cut_top(&a, a.h - 10));
         tui_rule(a, 0, val->heads ? "the values of this token" : "the numbers of this token");
         draw_stats(v, tui_part(a, 0, 1, a.w, a.h - 1));
@@ -295,6 +295,7 @@ void step_draw_value(struct step_view *v, struct tui_area a) {
     if (!v->heat.data) {
         if (v->sel >= snap->where.step || !snap->where.n_tokens)
             tui_text(in, 0, 1, TUI_DIM, "not computed yet: Space makes the next step");
+        if (v->lower == LOWER_INPUTS) step_draw_inputs(v, tui_part(in, 0, 3, in.w, in.h - 3));
         return;
     }
     if (!strcmp(s->op, "sample") && snap->n_top) {
