@@ -56,7 +56,8 @@ static struct layout place(struct tui_area a, const struct tui_heat *h) {
     }
     if (h->window && h->rows > rows) {
         l.rows = rows;
-        l.first = h->row < rows / 2 ? 0 : h->row - rows / 2;
+        int64_t near = h->row < 0 ? h->mark : h->row;
+        l.first = near < rows / 2 ? 0 : near - rows / 2;
         if (l.first > h->rows - rows) l.first = h->rows - rows;
     } else {
         l.per_r = ceil_div(h->rows, rows);

@@ -45,7 +45,7 @@ struct tui_heat {
     float scale;                       /* |x| that takes the full ramp; 0: chosen, see tui_heat_scale */
     bool unsigned_;                    /* x >= 0: the sequential ramp */
     bool numbers;                      /* figures where columns are wide enough for them */
-    bool window;                       /* too many rows: show those around the cursor, instead of sharing cells */
+    bool window;                       /* too many rows: show those around the cursor or the mark, instead of sharing cells */
     int64_t row, col;                  /* the cursor, in the matrix; row -1: none */
     int64_t mark;                      /* a row set apart (the present token's); -1: none */
     bool bare;                         /* without the line of column numbers */

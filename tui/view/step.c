@@ -325,17 +325,20 @@ static void draw(void *self, struct tui_area a) {
     tui_draw_strip(v->app, tui_part(tui_cut_top(&a, 1), 1, 0, a.w - 2, 1));
     v->at_source.w = 0;
     if (v->zoom) {
-        if (a.w >= 120) step_draw_inputs_pane(v, tui_cut_left(&a, a.w >= 150 ? 74 : 48));
+        struct tui_area inputs = tui_cut_left(&a, a.w < 120 ? 0 : a.w < 150 ? 48 : 74);
         step_draw_value(v, a);
+        if (inputs.w) step_draw_inputs_pane(v, inputs);
     } else {
         bool three = a.w >= 120;
-        struct tui_area list = tui_cut_left(&a, a.w >= 150 ? 39 : three ? 36 : 30);
+        struct tui_area list = tui_cut_left(&a, a.w >= 150 ? 40 : three ? 36 : 30);
         struct tui_area side = three ? tui_cut_right(&a, a.w >= 118 ? 50 : 36) : tui_cut_right(&a, 0);
         step_rows_build(v);
         int spare = list.h - 2 - v->list.n;                 /* rows the listing leaves free, whichever layer is open */
-        if (three && s->n_tokens && spare >= 14) step_draw_inputs_pane(v, tui_cut_bottom(&list, spare));
+        if (list.h >= 40 && spare < 17) spare = 17;
+        struct tui_area inputs = tui_cut_bottom(&list, three && s->n_tokens && spare >= 12 ? spare : 0);
         step_draw_list(v, list);
         step_draw_value(v, a);
+        if (inputs.h) step_draw_inputs_pane(v, inputs);
         if (three) {
             int next = side.h / 3 > 14 ? 14 : side.h / 3;
             struct tui_area bottom = tui_cut_bottom(&side, next);

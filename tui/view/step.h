@@ -47,7 +47,7 @@ void step_watch(struct step_view *v);      /* tell the worker what we look at */
 void step_rows_build(struct step_view *v);
 void step_draw_list(struct step_view *v, struct tui_area a);
 void step_draw_value(struct step_view *v, struct tui_area a);
-/* What the step reads: pictures and statistics; in a frame, with the token they belong to. */
+/* What the step reads: pictures and statistics; in a frame. After the value, whose cursor they mark. */
 void step_draw_inputs(struct step_view *v, struct tui_area a);
 void step_draw_inputs_pane(struct step_view *v, struct tui_area a);
 const char *step_key_label(void *user, int64_t col, char buf[32]);      /* user: the view */

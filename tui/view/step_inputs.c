@@ -51,7 +51,25 @@ static void mark_operands(const struct step_view *v, struct tui_heat *h, const s
     }
 }
 
-static void draw_block(struct step_view *v, struct tui_area a, int i) {
+/* Returns the rows used. */
+static int draw_map(struct step_view *v, struct tui_area a, int i, const struct tui_value *in) {
+    const struct tui_snap *snap = tui_app_snap(v->app);
+    struct tui_heat h = { .data = in->data, .rows = in->n_rows, .cols = in->cols, .scale = tui_heat_scale(&in->stats),
+                          .row = -1, .mark = -1, .bare = a.h < 5, .label_w = 3, .row_label = head_label, .user = v };
+    if (i < step_selected(v)->n_in && !strcmp(snap->list->step[in->step].op, "softmax")) h.unsigned_ = true, h.scale = 1;
+    if (!strcmp(in->axis[0], "key")) h.col_label = step_key_label;
+    if (in->cols > 1000) h.label_w = in->cols > 100000 ? 6 : 5;
+    mark_operands(v, &h, in);
+    h.window = h.row >= 0 || h.mark >= 0;
+    h.numbers = h.window || h.rows < a.h;               /* a figure stands for one number, not for the largest of many */
+    a = (struct tui_area){ .g = a.g, .x = a.x - 1, .y = a.y, .w = a.w + 1, .h = a.h };      /* its marks: in the margin */
+    tui_heat_draw(a, &h);
+    int64_t rows = (h.line ? (h.cols + h.line - 1) / h.line : h.rows) + !h.bare;
+    return rows < a.h ? (int)rows : a.h;
+}
+
+/* Returns the rows used. */
+static int draw_block(struct step_view *v, struct tui_area a, int i) {
     const struct cut_step *s = step_selected(v);
     const struct tui_snap *snap = tui_app_snap(v->app);
     bool is_weight = i >= s->n_in, fresh = snap->value && snap->value->step == v->sel;
@@ -67,7 +85,7 @@ static void draw_block(struct step_view *v, struct tui_area a, int i) {
     else if (known) end = tui_text_right(a, end, 0, TUI_DIM, in->tag == CUT_DERIVED ? "[DERIVED]" : "[REAL]") - 1;
     if (known && in->edited) end = tui_text_right(a, end, 0, TUI_EDITED | TUI_BOLD, "EDITED") - 1;
     tui_text_fit(a, 0, end, 0, TUI_TITLE, label);
-    if (!known) return;
+    if (!known) return 1;
 
     const struct cut_stats *st = &in->stats;
     const char *const what[] = { "min", "max", "mean", "rms" };
@@ -80,22 +98,14 @@ static void draw_block(struct step_view *v, struct tui_area a, int i) {
     if (st->n_nan + st->n_inf) tui_textf_right(a, a.w, 1, TUI_BAD | TUI_BOLD, "%d nan, inf", (int)(st->n_nan + st->n_inf));
 
     tui_cut_top(&a, 2);
-    struct tui_area bars = { .g = a.g };
-    if (a.w >= BESIDE && a.h >= 3) {
-        bars = tui_cut_right(&a, BARS);
-        if (bars.h > 6) bars.h = 6;
-        tui_cut_right(&a, 2);
-    } else if (a.w >= BARS && a.h >= 6) {
-        bars = tui_cut_bottom(&a, a.h / 2 < 6 ? a.h / 2 : 6);
-    }
-    struct tui_heat h = { .data = in->data, .rows = in->n_rows, .cols = in->cols, .scale = tui_heat_scale(st), .numbers = true,
-                          .row = -1, .mark = -1, .bare = a.h < 5, .label_w = 3, .row_label = head_label, .user = v };
-    if (!is_weight && !strcmp(snap->list->step[in->step].op, "softmax")) h.unsigned_ = true, h.scale = 1;
-    if (!strcmp(in->axis[0], "key")) h.col_label = step_key_label;
-    if (in->cols > 1000) h.label_w = in->cols > 100000 ? 6 : 5;
-    mark_operands(v, &h, in);
-    tui_heat_draw((struct tui_area){ .g = a.g, .x = a.x - 1, .y = a.y, .w = a.w + 1, .h = a.h }, &h);   /* its marks: in the margin */
-    tui_histogram(bars, st);
+    bool beside = a.w >= BESIDE && a.h >= 3 && a.h < 12;
+    int low = beside || a.w < BARS || a.h < 5 ? 0 : a.h < 12 ? (a.h + 1) / 2 : 7;     /* rows of a histogram below */
+    if (low > 7) low = 7;
+    struct tui_area map = tui_part(a, 0, 0, beside ? a.w - BARS - 2 : a.w, a.h - low);
+    int rows = draw_map(v, map, i, in);
+    if (beside) tui_histogram(tui_part(a, a.w - BARS, 0, BARS, a.h < 6 ? a.h : 6), st);
+    else tui_histogram(tui_part(a, 0, rows + (low == 7), a.w, low - (low == 7)), st);    /* a blank line first, where there is room */
+    return 2 + (beside && rows < 6 ? a.h < 6 ? a.h : 6 : rows + low);
 }
 
 void step_draw_inputs(struct step_view *v, struct tui_area a) {
@@ -104,19 +114,22 @@ void step_draw_inputs(struct step_view *v, struct tui_area a) {
     if (!s) return;
     int n = s->n_in + (s->weight != NULL);
     const char *cached = !strcmp(s->op, "scores") ? "K" : !strcmp(s->op, "attention") ? "V" : NULL;
-    if (cached && a.h >= 6 && snap->pos >= 0) {
-        struct tui_area row = tui_cut_bottom(&a, 1);
-        tui_textf(row, 0, 0, TUI_DIM, "and %s of the cache, positions 0 to %d", cached, snap->pos);
-    }
-    int gap = a.h >= 6 * n ? 1 : 0;
+    if (a.h < 6 || snap->pos < 0) cached = NULL;
+    int last = cached ? 1 : 0, gap = a.h >= 6 * n + last ? 1 : 0;
+    int h = n ? (a.h - last - gap * (n - 1)) / n : 0;
     for (int i = 0; i < n; i++) {
-        int h = (a.h - gap * (n - 1 - i)) / (n - i);
-        draw_block(v, tui_cut_top(&a, h), i);
-        if (i < n - 1) tui_cut_top(&a, gap);
+        tui_cut_top(&a, draw_block(v, tui_part(a, 0, 0, a.w, h), i));
+        if (i < n - 1 || a.h > 1) tui_cut_top(&a, gap);
     }
+    if (cached) tui_textf(a, 0, 0, TUI_DIM, "and %s of the cache, positions 0 to %d", cached, snap->pos);
 }
 
 void step_draw_inputs_pane(struct step_view *v, struct tui_area a) {
-    struct tui_area in = tui_pane(a, "reads", NULL, false);
+    const struct tui_snap *s = tui_app_snap(v->app);
+    const struct tui_value *first = s->value && s->value->step == v->sel ? s->in[0] : NULL;
+    char label[64], of[96];
+    bool known = first && first->data && first->pos < s->n_tokens;
+    if (known) snprintf(of, sizeof of, "for %d \"%s\"", first->pos, tui_token_label(&s->token[first->pos], label));
+    struct tui_area in = tui_pane(a, "reads", known ? of : NULL, false);
     step_draw_inputs(v, tui_part(in, 1, 0, in.w - 2, in.h));
 }
