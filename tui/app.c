@@ -51,7 +51,10 @@ bool tui_app_times(const struct tui_app *app) { return app->times; }
 void tui_app_quit(struct tui_app *app) { app->quit = true; }
 void tui_app_help(struct tui_app *app) { app->help = true; }
 
-void tui_app_watch_changed(struct tui_app *app) { tui_work_watch(app->work, &app->watch); }
+void tui_app_watch_changed(struct tui_app *app) {
+    if (!tui_work_busy(app->work)) app->busy_since = cut_clock();      /* looking, too, is work */
+    tui_work_watch(app->work, &app->watch);
+}
 
 void tui_app_post(struct tui_app *app, const struct tui_cmd *c) {
     if (!tui_work_busy(app->work)) app->busy_since = cut_clock();

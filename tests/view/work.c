@@ -82,6 +82,44 @@ TEST(view_work_terms_sum_to_the_value) {
     tui_work_free(w);
 }
 
+/* A cell of a matrix product is the row of weights times the input that came with it, whichever token's cell it is. */
+TEST(view_work_carries_what_a_step_reads) {
+    struct tui_work *w = open_work();
+    REQUIRE(w);
+    tui_snap_free(after(w, (struct tui_cmd){ .kind = TUI_CMD_PROMPT, .text = "a tin can" }));
+    tui_snap_free(after(w, (struct tui_cmd){ .kind = TUI_CMD_SEEK, .n = 20 }));
+    struct tui_watch watch = { .pos = -1, .attn_layer = -1, .attn_pos = -1 };
+    for (int k = 0; k < 20; k++) {
+        for (watch.row = 0; watch.row < 4; watch.row++) {
+            watch.step = k;
+            watch.col = 3 + watch.row;
+            tui_work_watch(w, &watch);
+            tui_work_settle(w);
+            const struct tui_snap *s = tui_work_get(w);
+            const struct cut_step *step = &s->list->step[k];
+            for (int i = 0; i < 3; i++) CHECK(!s->in[i] == (i >= step->n_in), "%s: input %d", step->name, i);
+            CHECK(!s->weight == !step->weight, "%s", step->name);
+            bool lookup = !strcmp(step->op, "get_rows");
+            if (lookup || !strcmp(step->op, "matmul")) {
+                double sum = 0;
+                for (int64_t i = 0; !lookup && i < s->weight->cols; i++)
+                    sum += (double)s->weight->data[i] * (double)s->in[0]->data[i];
+                if (lookup) sum = (double)s->weight->data[s->col];
+                float cell = s->value->data[(s->row - s->value->row0) * s->value->cols + s->col];
+                CHECK(fabs(sum - (double)cell) < 1e-4, "%s [%d][%d]: %g and %g", step->name, (int)s->row, (int)s->col, sum, (double)cell);
+            }
+            tui_snap_free(s);
+        }
+    }
+    watch.step = 21;                       /* it reads step 20, which lies ahead, or 19, which does not */
+    tui_work_watch(w, &watch);
+    tui_work_settle(w);
+    const struct tui_snap *s = tui_work_get(w);
+    CHECK(s->value && !s->value->data && s->in[0] && !s->in[0]->data == (s->in[0]->step >= 20), "reads step %d", s->in[0]->step);
+    tui_snap_free(s);
+    tui_work_free(w);
+}
+
 TEST(view_work_edits_and_undoes) {
     struct tui_work *w = open_work();
     REQUIRE(w);
