@@ -53,14 +53,14 @@ local function prefix(text, at)
 end
 
 ---------------------------------------------------------------------------------------------------------------------
--- Stories: a first sentence, 100 tokens more, read by the checker
+-- Stories: three sentences, 100 tokens more, read by the checker
 
 do
   local good, shown, sentences = 0, 0, 0
   for i = 1, N do
     local r = world.chance(SEED, i)
-    local s = world.tell_story(r, 4)
-    local start = s.out[1] .. " " .. s.out[2] .. " " .. s.out[3]
+    local s = world.tell_tale(r, 9)
+    local start = table.concat(s.out, " ", 1, 3)
     local text = start .. continue_ids(encode(start), 100)
     local ok, why, n = world.check_story(text)
     good, sentences = good + (ok and 1 or 0), sentences + (n or 0)

@@ -1,6 +1,7 @@
 -- world.lua - the little world the bundled models grow up in.
 --
 --   cutaway lua world.lua documents 1000 7          1000 documents from seed 7, each from <s> to </s>
+--   cutaway lua world.lua documents 1000 7 first    the same, in the mixture that training began with
 --   cutaway lua world.lua truth 3 7                 3 documents, each with what is true in it
 --   cutaway lua world.lua show story 7              one document of a kind
 --
@@ -293,6 +294,65 @@ local function tell_story(r, n_plots, about)
   return s
 end
 
+-- What can happen to a thing that someone has; h has it, X is another. Each leaves it with someone.
+local episodes = {
+  function(s, h, X, t)                                      -- given
+    if s.r.maybe(0.7) then s.say("meet", { A = h, B = X }) end
+    if s.r.maybe(0.3) then s.say("ask", { A = h, B = X, t = t }) end
+    s.say("give", { A = h, B = X, t = t })
+    s.tell(t)
+    if s.r.maybe(0.3) then s.say("thanks", { A = X, B = h }) end
+  end,
+  function(s, h, X, t)                                      -- lost
+    s.say("go", { A = h })
+    s.say("drop", { A = h, t = t, p = s.state.place[h] })
+    if s.r.maybe(0.5) then s.say("mood", { A = h }) end
+    s.say("pick", { A = X, t = t })
+    s.tell(t)
+  end,
+  function(s, h, X, t)                                      -- hidden
+    local b = s.r.pick(boxes)
+    s.say("put", { A = h, t = t, b = b })
+    s.tell(t)
+    s.say("take", { A = s.r.maybe(0.7) and X or h, t = t, b = b })
+    s.tell(t)
+  end,
+  function(s, h, X, t)                                      -- kept
+    s.say("go", { A = h })
+    s.say("still", { A = h, t = t })
+    s.colour_in(X)
+  end,
+}
+
+-- One or two things, shown at the start, and what becomes of them: nothing new comes in later, so that to go on is to remember.
+local function tell_tale(r, n)
+  local s, who, what = teller(r), r.some(names, 3), r.some(things, 2)
+  local A, B, C = table.unpack(who)
+  s.say("start", { A = A })
+  s.colour_in(A, 0.5)
+  s.say("friend", { A = A, B = B })
+  s.say("has", { A = A, t = what[1] })
+  local n_things = r.maybe(0.4) and 2 or 1
+  if n_things == 2 then s.say("has", { A = B, t = what[2] }) end
+  for _ = 1, n do
+    local i = r.int(1, n_things)
+    local t, other = what[i], what[3 - i]
+    local h, X = s.state.holder[t], nil
+    local y = n_things == 2 and s.state.holder[other]
+    repeat X = r.pick { A, B, A, B, C } until X ~= h
+    if y and y ~= h and r.maybe(0.3) then
+      s.say("swap", { A = h, B = y, t = t, u = other })
+      s.tell(t)
+      s.tell(other)
+    else
+      r.pick(episodes)(s, h, X, t)
+    end
+    s.colour_in(s.state.holder[t], 0.25)
+  end
+  s.say("close", { A = A })
+  return s
+end
+
 ---------------------------------------------------------------------------------------------------------------------
 -- Reading stories backwards
 
@@ -491,6 +551,11 @@ function makers.long_story(r)
   return table.concat(s.out, " "), { holder = s.state.holder }
 end
 
+function makers.tale(r)
+  local s = tell_tale(r, r.int(2, 9))
+  return table.concat(s.out, " "), { holder = s.state.holder }
+end
+
 function makers.questions(r)
   local s = passage(r, r.int(1, 2))
   local lines, asked = { table.concat(s.out, " ") }, ask(r, s, r.int(2, 5))
@@ -650,19 +715,22 @@ function makers.chat(r)
 end
 
 ---------------------------------------------------------------------------------------------------------------------
--- The mixture: how often a document is of which kind
+-- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for stories.
 
-local mixture = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
-  { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } }
-local total = 0
-for _, m in ipairs(mixture) do total = total + m[2] end
+local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
+  { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
+  second = { { "story", 2 }, { "tale", 20 }, { "questions", 26 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 12 }, { "word_sums", 3 },
+  { "count", 3 }, { "brackets", 7 }, { "json", 5 }, { "record", 3 }, { "define", 2 }, { "group", 1 }, { "chat", 16 } } }
 
---- Document i of a seed: its text without marks, and its truth { kind = ..., ... }.
-function world.document(seed, i, kind)
+--- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
+function world.document(seed, i, kind, mixture)
   local r = chance(seed, i)
+  local shares, total = mixtures[mixture or "second"], 0
+  if not shares then error(("no mixture is called %q"):format(mixture), 0) end
+  for _, m in ipairs(shares) do total = total + m[2] end
   local at = r.int(1, total)
   if not kind then
-    for _, m in ipairs(mixture) do
+    for _, m in ipairs(shares) do
       at = at - m[2]
       if at <= 0 then
         kind = m[1]
@@ -677,8 +745,8 @@ function world.document(seed, i, kind)
   return text, truth
 end
 
-world.makers, world.passage, world.ask, world.brackets, world.json_object, world.random_list, world.sum_pair, world.tell_story = makers, passage, ask,
-  brackets, json_object, random_list, sum_pair, tell_story
+world.makers, world.passage, world.ask, world.brackets, world.json_object, world.random_list, world.tell_tale = makers, passage, ask, brackets,
+  json_object, random_list, tell_tale
 
 ---------------------------------------------------------------------------------------------------------------------
 -- As a script
@@ -707,12 +775,12 @@ end
 local command = arg and arg[1]
 if command == "documents" then
   local seed = number_of("seed", arg[3], 1)
-  for i = 1, number_of("documents", arg[2], 10) do print("<s>" .. world.document(seed, i) .. "</s>") end
+  for i = 1, number_of("documents", arg[2], 10) do print("<s>" .. world.document(seed, i, nil, arg[4]) .. "</s>") end
 elseif command == "truth" then
   local seed = number_of("seed", arg[3], 1)
   print("return {")
   for i = 1, number_of("documents", arg[2], 10) do
-    local _, truth = world.document(seed, i)
+    local _, truth = world.document(seed, i, nil, arg[4])
     print("  " .. source(truth) .. ",")
   end
   print("}")
