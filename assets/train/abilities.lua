@@ -53,14 +53,14 @@ local function prefix(text, at)
 end
 
 ---------------------------------------------------------------------------------------------------------------------
--- Stories: three sentences, 100 tokens more, read by the checker
+-- Stories: an opening, 100 tokens more, read by the checker
 
-do
+for _, whole in ipairs { true, false } do               -- whole: the opening tells who has what; else only who there is
   local good, shown, sentences = 0, 0, 0
   for i = 1, N do
     local r = world.chance(SEED, i)
     local s = world.tell_tale(r, 9)
-    local start = table.concat(s.out, " ", 1, 3)
+    local start = table.concat(s.out, " ", 1, whole and s.opening or 1)
     local text = start .. continue_ids(encode(start), 100)
     local ok, why, n = world.check_story(text)
     good, sentences = good + (ok and 1 or 0), sentences + (n or 0)
@@ -69,7 +69,7 @@ do
       print("    " .. why)
     end
   end
-  report("stories that keep track", good, N, ("%.1f sentences each"):format(sentences / N))
+  report(whole and "stories that keep track" or "  from the first sentence", good, N, ("%.1f sentences each"):format(sentences / N))
 end
 
 ---------------------------------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ do
   local c = model:config()
   local keep = assert(model:session { ctx = 512, keep = true })
   local layers, heads = c.n_layer, c.n_head
-  local induction, previous, sink, lists, texts, len = {}, {}, {}, 6, 6, 40
+  local induction, previous, sink, idle, lists, texts, len = {}, {}, {}, {}, 6, 6, 40
   local function add(t, l, h, x) t[l * 100 + h] = (t[l * 100 + h] or 0) + x end
   for i = 1, lists do                              -- on random lists: to the token after this one's last occurrence
     local ids = random_twice(world.chance(SEED + 9, i), len)
@@ -305,6 +305,9 @@ do
         local sum = 0
         for pos = len + 2, 2 * len do sum = sum + keep:attention(l, h, pos)[pos - len + 2] end      -- tensors count from 1
         add(induction, l, h, sum / (len - 1) / lists)
+        sum = 0                                    -- and where it rests while nothing has been said twice
+        for pos = 8, len do sum = sum + keep:attention(l, h, pos)[1] end
+        add(idle, l, h, sum / (len - 7) / lists)
       end
     end
   end
@@ -325,13 +328,14 @@ do
       end
     end
   end
-  for _, kind in ipairs { { "induction", induction }, { "previous token", previous }, { "first token", sink } } do
+  for _, kind in ipairs { { "induction", induction }, { "previous token", previous }, { "first token", sink },
+    { "first token, nothing to find", idle } } do
     local list = {}
     for key, x in pairs(kind[2]) do list[#list + 1] = { key // 100, key % 100, x } end
     table.sort(list, function(a, b) return a[3] > b[3] or a[3] == b[3] and a[1] * 100 + a[2] < b[1] * 100 + b[2] end)
     local best = {}
     for i = 1, 3 do best[i] = ("layer %d head %d: %.2f"):format(list[i][1], list[i][2], list[i][3]) end
-    print(("%-28s %s"):format(kind[1] .. " heads", table.concat(best, ", ")))
+    print(("%-30s %s"):format(kind[1] == "first token, nothing to find" and kind[1] or kind[1] .. " heads", table.concat(best, ", ")))
   end
 end
 

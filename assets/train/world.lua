@@ -192,7 +192,7 @@ local function teller(r)
   end
   -- now and then, who has it
   function s.tell(t, p)
-    if not r.maybe(p or 0.4) then return end
+    if not r.maybe(s.sure or p or 0.4) then return end
     local h = s.state.holder[t]
     if h:sub(1, 3) == "in " then s.say("inside", { t = t, b = h:sub(4), A = "Mia" })
     elseif h ~= "lost" then s.say("now", { A = h, t = t }) end
@@ -325,8 +325,10 @@ local episodes = {
 }
 
 -- One or two things, shown at the start, and what becomes of them: nothing new comes in later, so that to go on is to remember.
-local function tell_tale(r, n)
+-- sure: how often it is said who has it now.
+local function tell_tale(r, n, sure)
   local s, who, what = teller(r), r.some(names, 3), r.some(things, 2)
+  s.sure = sure
   local A, B, C = table.unpack(who)
   s.say("start", { A = A })
   s.colour_in(A, 0.5)
@@ -334,13 +336,14 @@ local function tell_tale(r, n)
   s.say("has", { A = A, t = what[1] })
   local n_things = r.maybe(0.4) and 2 or 1
   if n_things == 2 then s.say("has", { A = B, t = what[2] }) end
+  s.opening = #s.out                                        -- sentences up to here say who has what
   for _ = 1, n do
     local i = r.int(1, n_things)
     local t, other = what[i], what[3 - i]
     local h, X = s.state.holder[t], nil
     local y = n_things == 2 and s.state.holder[other]
     repeat X = r.pick { A, B, A, B, C } until X ~= h
-    if y and y ~= h and r.maybe(0.3) then
+    if y and y ~= h and r.maybe(sure and 0.12 or 0.3) then
       s.say("swap", { A = h, B = y, t = t, u = other })
       s.tell(t)
       s.tell(other)
@@ -556,6 +559,11 @@ function makers.tale(r)
   return table.concat(s.out, " "), { holder = s.state.holder }
 end
 
+function makers.chronicle(r)
+  local s = tell_tale(r, r.int(3, 9), 0.8)
+  return table.concat(s.out, " "), { holder = s.state.holder }
+end
+
 function makers.questions(r)
   local s = passage(r, r.int(1, 2))
   local lines, asked = { table.concat(s.out, " ") }, ask(r, s, r.int(2, 5))
@@ -596,6 +604,17 @@ function makers.sums(r, held)
   local lines = {}
   for i = 1, r.int(5, 14) do
     local a, b = sum_pair(r, held)
+    lines[i] = ("%d + %d = %d"):format(a, b, a + b)
+  end
+  return table.concat(lines, "\n"), {}
+end
+
+-- Larger ones: too many to know by heart, so that adding column by column is what pays.
+function makers.large_sums(r)
+  local lines = {}
+  for i = 1, r.int(5, 12) do
+    local a, b = r.int(0, 99), r.int(0, 99)
+    if a < 20 and b < 20 then a = a + 20 end
     lines[i] = ("%d + %d = %d"):format(a, b, a + b)
   end
   return table.concat(lines, "\n"), {}
@@ -715,17 +734,22 @@ function makers.chat(r)
 end
 
 ---------------------------------------------------------------------------------------------------------------------
--- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for stories.
+-- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
+-- stories, "third" large sums besides, "fourth" says more often who has what.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
   second = { { "story", 2 }, { "tale", 20 }, { "questions", 26 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 12 }, { "word_sums", 3 },
-  { "count", 3 }, { "brackets", 7 }, { "json", 5 }, { "record", 3 }, { "define", 2 }, { "group", 1 }, { "chat", 16 } } }
+  { "count", 3 }, { "brackets", 7 }, { "json", 5 }, { "record", 3 }, { "define", 2 }, { "group", 1 }, { "chat", 16 } },
+  third = { { "story", 2 }, { "tale", 18 }, { "questions", 30 }, { "copy", 6 }, { "list", 6 }, { "pairs", 9 }, { "sums", 10 }, { "large_sums", 8 },
+  { "word_sums", 3 }, { "count", 3 }, { "brackets", 5 }, { "json", 5 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 20 } },
+  fourth = { { "story", 1 }, { "tale", 3 }, { "chronicle", 22 }, { "questions", 36 }, { "copy", 3 }, { "list", 8 }, { "pairs", 9 }, { "sums", 12 }, { "large_sums", 8 },
+  { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 20 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
   local r = chance(seed, i)
-  local shares, total = mixtures[mixture or "second"], 0
+  local shares, total = mixtures[mixture or "fourth"], 0
   if not shares then error(("no mixture is called %q"):format(mixture), 0) end
   for _, m in ipairs(shares) do total = total + m[2] end
   local at = r.int(1, total)

@@ -1,0 +1,22 @@
+# The bundled models: what they can do, by the script that measured the model card, on fewer items; limits leave room for chance.
+. "$(dirname "$0")/common.inc"
+assets=$(dirname "$0")/../../assets
+if [ ! -f "$assets/pebble.gguf" ]; then
+    skip "pebble is not there"
+    done_testing
+    exit
+fi
+cat "$assets/train/world.lua" "$assets/train/abilities.lua" >"$tmp/abilities.lua"
+"$CUTAWAY" lua --limit-instructions 1000000000000 "$tmp/abilities.lua" "$assets/pebble.gguf" "$assets/pebble-draft.gguf" 30 >"$tmp/out" 2>&1 ||
+    bad "the script runs" "$(tail -3 "$tmp/out")"
+
+# able NAME PERCENT: the line of the ability says at least so much
+able() {
+    got=$(sed -n "s/^ *$1  *\([0-9]*\)\..*/\1/p" "$tmp/out" | head -1)
+    if [ -n "$got" ] && [ "$got" -ge "$2" ]; then ok "$1: $got %, at least $2"; else bad "$1" "got ${got:-nothing}, want at least $2"; fi
+}
+ABILITIES
+exits "opens with its chat template" 0 "tokenizer.chat_template" inspect "$assets/pebble.gguf" --kv
+same "perplexity of the held-out text" "$("$CUTAWAY" perplexity "$assets/pebble.gguf" "$assets/held.txt" | sed 's/perplexity \([0-9]*\.[0-9]\).*/\1/')" "PPL"
+same "assets stay small" "$([ "$(cat "$assets"/*.gguf | wc -c)" -lt 12000000 ] && echo yes)" yes
+done_testing
