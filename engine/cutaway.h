@@ -580,11 +580,12 @@ struct cut_perplexity_result {
     double loss;               /* nats per token */
     uint64_t tokens, documents;
 };
-enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_progress_fn progress, void *user, struct cut_perplexity_result *out,
-                               struct cut_err *err);
+enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_progress_fn progress, void *user,
+                               struct cut_perplexity_result *out, struct cut_err *err);
 
 /* Write a model with its matrices in another format; vectors, and matrices whose rows are no whole number of blocks, keep theirs. */
-enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user, struct cut_err *err);
+enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user,
+                             struct cut_err *err);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Training
@@ -604,15 +605,16 @@ struct cut_vocab_train_opts {
     const char *chat_template;         /* for tokenizer.chat_template; NULL: none */
 };
 struct cut_vocab_train_stats { uint64_t bytes, words, distinct; int merges; double bytes_per_token; };
-enum cut_status cut_vocab_train(const char *text, const char *out, const struct cut_vocab_train_opts *o, cut_progress_fn progress, void *user,
-                                struct cut_vocab_train_stats *stats, struct cut_err *err);
+enum cut_status cut_vocab_train(const char *text, const char *out, const struct cut_vocab_train_opts *o,
+                                cut_progress_fn progress, void *user, struct cut_vocab_train_stats *stats,
+                                struct cut_err *err);
 
 /* Write a new Llama model in F32 with the vocabulary of another GGUF file. Its weights are random (seed), but for those that the
  * model `from` (NULL: none) has under the same name and in the same shape: a smaller model can start from the first layers of a
  * larger one. Embeddings are tied. */
 struct cut_train_shape { int dim, layers, heads, kv_heads, head_dim, ffn, ctx; float rope_base; };    /* head_dim 0: dim / heads */
-enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const char *from, const struct cut_train_shape *shape,
-                               uint64_t seed, struct cut_err *err);
+enum cut_status cut_train_init(const char *path, const char *name, const char *vocab, const char *from,
+                               const struct cut_train_shape *shape, uint64_t seed, struct cut_err *err);
 
 struct cut_trainer;
 struct cut_train_opts {

@@ -59,7 +59,7 @@ for _, whole in ipairs { true, false } do               -- whole: the opening te
   local good, shown, sentences = 0, 0, 0
   for i = 1, N do
     local r = world.chance(SEED, i)
-    local s = world.tell_tale(r, 9)
+    local s = world.tell_tale(r, 9, 0.8, true)
     local start = table.concat(s.out, " ", 1, whole and s.opening or 1)
     local text = start .. continue_ids(encode(start), 100)
     local ok, why, n = world.check_story(text)
@@ -195,7 +195,11 @@ do
   local good, right, of = 0, 0, 0
   for i = 1, N do
     local r = world.chance(SEED + 4, i)
-    local list = world.random_list(r, r.int(4, 14))
+    local list, seen = {}, {}
+    for _, w in ipairs(world.random_list(r, r.int(4, 20))) do      -- each once, so that what follows a word is certain
+      if not seen[w] then list[#list + 1] = w end
+      seen[w] = true
+    end
     local once = table.concat(list, ", ")
     local text = continue_ids(encode(once .. ", " .. once .. ","), 4 * #list):gsub("^%s+", "")
     if text:sub(1, #once) == once then good = good + 1 end

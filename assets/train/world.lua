@@ -325,8 +325,8 @@ local episodes = {
 }
 
 -- One or two things, shown at the start, and what becomes of them: nothing new comes in later, so that to go on is to remember.
--- sure: how often it is said who has it now.
-local function tell_tale(r, n, sure)
+-- sure: how often it is said who has it now. one: never more than one thing.
+local function tell_tale(r, n, sure, one)
   local s, who, what = teller(r), r.some(names, 3), r.some(things, 2)
   s.sure = sure
   local A, B, C = table.unpack(who)
@@ -334,7 +334,7 @@ local function tell_tale(r, n, sure)
   s.colour_in(A, 0.5)
   s.say("friend", { A = A, B = B })
   s.say("has", { A = A, t = what[1] })
-  local n_things = r.maybe(0.4) and 2 or 1
+  local n_things = r.maybe(0.4) and not one and 2 or 1
   if n_things == 2 then s.say("has", { A = B, t = what[2] }) end
   s.opening = #s.out                                        -- sentences up to here say who has what
   for _ = 1, n do
@@ -564,6 +564,11 @@ function makers.chronicle(r)
   return table.concat(s.out, " "), { holder = s.state.holder }
 end
 
+function makers.chain(r)
+  local s = tell_tale(r, r.int(3, 9), 0.8, true)
+  return table.concat(s.out, " "), { holder = s.state.holder }
+end
+
 function makers.questions(r)
   local s = passage(r, r.int(1, 2))
   local lines, asked = { table.concat(s.out, " ") }, ask(r, s, r.int(2, 5))
@@ -735,7 +740,8 @@ end
 
 ---------------------------------------------------------------------------------------------------------------------
 -- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
--- stories, "third" large sums besides, "fourth" says more often who has what.
+-- stories, "third" large sums besides, "fourth" says more often who has what,
+-- "fifth" tells of one thing at a time.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
@@ -744,12 +750,14 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   third = { { "story", 2 }, { "tale", 18 }, { "questions", 30 }, { "copy", 6 }, { "list", 6 }, { "pairs", 9 }, { "sums", 10 }, { "large_sums", 8 },
   { "word_sums", 3 }, { "count", 3 }, { "brackets", 5 }, { "json", 5 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 20 } },
   fourth = { { "story", 1 }, { "tale", 3 }, { "chronicle", 22 }, { "questions", 36 }, { "copy", 3 }, { "list", 8 }, { "pairs", 9 }, { "sums", 12 }, { "large_sums", 8 },
-  { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 20 } } }
+  { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 20 } },
+  fifth = { { "story", 1 }, { "chronicle", 2 }, { "chain", 24 }, { "questions", 42 }, { "copy", 3 }, { "list", 9 }, { "pairs", 8 }, { "sums", 12 }, { "large_sums", 6 },
+  { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 5 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 18 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
   local r = chance(seed, i)
-  local shares, total = mixtures[mixture or "fourth"], 0
+  local shares, total = mixtures[mixture or "fifth"], 0
   if not shares then error(("no mixture is called %q"):format(mixture), 0) end
   for _, m in ipairs(shares) do total = total + m[2] end
   local at = r.int(1, total)
