@@ -3,7 +3,7 @@
 --   cat world.lua abilities.lua | cutaway lua --limit-instructions 100000000000 - [MODEL.gguf [DRAFT.gguf [N]]]
 --
 -- It stands behind world.lua in one chunk, because scripts cannot reach other files, and uses its `world`: the same
--- generator that wrote the training text makes the questions, from another seed, and knows the answers. All is greedy. N is the
+-- generator that wrote the training text makes the questions, from another seed, and knows the answers. All is greedy but one line. N is the
 -- number of items of each kind (default 100; a tenth of that is a quick look). Prints one line per ability, and a Lua table.
 local SEED = 1000003                            -- the training text is seed 1
 local N = math.tointeger(tonumber(arg and arg[3] or 100))
@@ -21,13 +21,13 @@ end
 local function encode(text) return vocab:encode(text, { special = true }) end
 
 -- Greedy continuation of token ids: at most n tokens, up to an end token or (if given) until done(text) says so.
-local function continue_ids(ids, n, done)
+local function continue_ids(ids, n, done, sampler)
   session:reset()
   assert(session:feed(ids))
   local out, text = {}, ""
   for i = 1, n do
     if not session:run() then break end
-    local id = greedy:next(session:logits())
+    local id = (sampler or greedy):next(session:logits())
     if vocab:is_end(id) then break end
     out[i] = id
     text = vocab:decode(out)
@@ -55,13 +55,13 @@ end
 ---------------------------------------------------------------------------------------------------------------------
 -- Stories: an opening, 100 tokens more, read by the checker
 
-for _, whole in ipairs { true, false } do               -- whole: the opening tells who has what; else only who there is
+for mode, name in ipairs { "stories that keep track", "  from the first sentence", "  sampled at 0.8" } do
   local good, shown, sentences = 0, 0, 0
   for i = 1, N do
     local r = world.chance(SEED, i)
     local s = world.tell_tale(r, 9, 0.8, true)
-    local start = table.concat(s.out, " ", 1, whole and s.opening or 1)
-    local text = start .. continue_ids(encode(start), 100)
+    local start = table.concat(s.out, " ", 1, mode == 2 and 1 or s.opening)       -- the opening tells who has what
+    local text = start .. continue_ids(encode(start), 100, nil, mode == 3 and cut.sampler { temp = 0.8, seed = i } or nil)
     local ok, why, n = world.check_story(text)
     good, sentences = good + (ok and 1 or 0), sentences + (n or 0)
     if not ok and shown < 3 then
@@ -69,7 +69,7 @@ for _, whole in ipairs { true, false } do               -- whole: the opening te
       print("    " .. why)
     end
   end
-  report(whole and "stories that keep track" or "  from the first sentence", good, N, ("%.1f sentences each"):format(sentences / N))
+  report(name, good, N, ("%.1f sentences each"):format(sentences / N))
 end
 
 ---------------------------------------------------------------------------------------------------------------------
@@ -79,18 +79,23 @@ do
   local good, of, kinds, answers, most = 0, 0, {}, {}, 0
   for i = 1, 2 * N do
     local r = world.chance(SEED + 1, i)
-    local s = world.passage(r, r.int(1, 2))
+    local plots = 1 + i % 2
+    local s = world.passage(r, plots)
     local q = world.ask(r, s, 1)[1]
     if q then
       local text = first_line(continue_ids(encode(table.concat(s.out, " ") .. "\nQuestion: " .. q[1] .. "\nAnswer:"), 16, line_done))
-      local k = kinds[q[3]] or { 0, 0 }
-      kinds[q[3]] = { k[1] + (text == q[2] and 1 or 0), k[2] + 1 }
+      for _, key in ipairs { q[3], plots } do
+        local k = kinds[key] or { 0, 0 }
+        kinds[key] = { k[1] + (text == q[2] and 1 or 0), k[2] + 1 }
+      end
       good, of = good + (text == q[2] and 1 or 0), of + 1
       answers[q[2]] = (answers[q[2]] or 0) + 1
       most = math.max(most, answers[q[2]])
     end
   end
   report("passage questions", good, of, ("the commonest answer is %.0f %%"):format(100 * most / of))
+  report("  one plot", kinds[1][1], kinds[1][2])
+  report("  two plots", kinds[2][1], kinds[2][2])
   for _, kind in ipairs { "holder", "thing", "place", "colour", "box" } do
     if kinds[kind] then report("  about the " .. kind, kinds[kind][1], kinds[kind][2]) end
   end

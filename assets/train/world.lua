@@ -741,7 +741,7 @@ end
 ---------------------------------------------------------------------------------------------------------------------
 -- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
 -- stories, "third" large sums besides, "fourth" says more often who has what,
--- "fifth" tells of one thing at a time.
+-- "fifth" tells of one thing at a time, "sixth" asks more.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
@@ -752,7 +752,9 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   fourth = { { "story", 1 }, { "tale", 3 }, { "chronicle", 22 }, { "questions", 36 }, { "copy", 3 }, { "list", 8 }, { "pairs", 9 }, { "sums", 12 }, { "large_sums", 8 },
   { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 20 } },
   fifth = { { "story", 1 }, { "chronicle", 2 }, { "chain", 24 }, { "questions", 42 }, { "copy", 3 }, { "list", 9 }, { "pairs", 8 }, { "sums", 12 }, { "large_sums", 6 },
-  { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 5 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 18 } } }
+  { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 5 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 18 } },
+  sixth = { { "chain", 16 }, { "questions", 90 }, { "copy", 3 }, { "list", 9 }, { "pairs", 4 }, { "sums", 8 }, { "large_sums", 8 }, { "word_sums", 2 }, { "count", 2 },
+  { "brackets", 2 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 12 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
