@@ -79,16 +79,14 @@ $(B)/cutaway: $(TUI:%.c=$(B)/%.o) $(LUA:%.c=$(B)/%.o) $(B)/libcutaway.a
 	$(say) "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(CURSES_L) $(LUA_L) $(LDLIBS)
 
-# ---- the bundled models: until trained ones are in, weights that follow from a seed
+# ---- the bundled models, beside the program as they are when it is installed
 
 MODELS := $(B)/models/pebble.gguf $(B)/models/pebble-draft.gguf
 models: $(MODELS)
-$(B)/models/pebble.gguf: $(B)/cutaway
+$(B)/models/%.gguf: assets/%.gguf
 	@mkdir -p $(@D)
-	$(B)/cutaway synth $@ llama dim=256 ffn=512 layers=4 heads=8 kv_heads=4 vocab=1024 ctx=1024 tied=1 type=f16 seed=7
-$(B)/models/pebble-draft.gguf: $(B)/cutaway
-	@mkdir -p $(@D)
-	$(B)/cutaway synth $@ llama dim=256 ffn=512 layers=1 heads=8 kv_heads=4 vocab=1024 ctx=1024 tied=1 type=f16 seed=7
+	$(say) "  COPY $@"
+	$(Q)cp $< $@
 
 # ---- what must be on the machine
 

@@ -57,6 +57,9 @@ static enum cut_status open_all(struct tui_term **term, struct tui_work **work, 
     return st;
 }
 
+/* What the bundled model is asked when nobody asks anything: who has the ball can only be known by looking back. */
+static const char first_prompt[] = "Lily had a red ball. Lily gave the ball to Ben. Now the ball was with";
+
 int cli_workbench(int argc, char **argv) {
     struct options o = { .threads = cut_cpu_count(), .theme = SCHEME_AUTO };
     const char *file = NULL;
@@ -83,6 +86,7 @@ int cli_workbench(int argc, char **argv) {
     };
     int status = cli_parse(&spec, argc, argv, &file, &n_args);
     if (status != CLI_GO) return status;
+    if (!file && !o.prompt && !o.lab) o.prompt = first_prompt;
 
     struct cut_err err = { 0 };
     struct tui_term *term;

@@ -189,9 +189,9 @@ m:generate{...} does the whole loop: it reads the prompt (prefill), then
 makes one token a pass (decode). It returns `ids`, `text` and
 `tokens_per_s`, the speed of the decoding passes.
 
-The models that come with the program today have weights from a random
-number generator, so the text is noise. The work is the same as for prose:
-no operation knows what the numbers mean.]],
+The models that come with the program know one small world of people,
+things and places, and prompts from elsewhere make them ramble. The work
+is the same: no operation knows what the numbers mean.]],
       task = [[
 Complete lab.generate(name, tier, prompt): 32 tokens, greedy, on that
 tier. Return the table that m:generate gives you. The checker calls it with
