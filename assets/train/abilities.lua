@@ -343,7 +343,7 @@ do
     for key, x in pairs(kind[2]) do list[#list + 1] = { key // 100, key % 100, x } end
     table.sort(list, function(a, b) return a[3] > b[3] or a[3] == b[3] and a[1] * 100 + a[2] < b[1] * 100 + b[2] end)
     local best = {}
-    for i = 1, 3 do best[i] = ("layer %d head %d: %.2f"):format(list[i][1], list[i][2], list[i][3]) end
+    for i = 1, 3 do best[i] = ("layer %d head %d: %.2f"):format(list[i][1], list[i][2] - 1, list[i][3]) end
     print(("%-30s %s"):format(kind[1] == "first token, nothing to find" and kind[1] or kind[1] .. " heads", table.concat(best, ", ")))
   end
 end
