@@ -386,9 +386,6 @@ struct cut_step {
 int cut_session_n_steps(const struct cut_session *s);
 const struct cut_step *cut_session_step_at(const struct cut_session *s, int i);   /* NULL: out of range */
 int cut_session_find_step(const struct cut_session *s, const char *name);         /* by name or alias; -1: none */
-/* The listing of the fused program that runs freely when nobody watches: names, for display. */
-int cut_session_n_fused(const struct cut_session *s);
-const char *cut_session_fused_at(const struct cut_session *s, int i);
 
 /* The text of a source file of the engine, as it was built ("engine/kernels/ref.c"); NULL: not carried along. Static. */
 const char *cut_source_text(const char *file, size_t *len);

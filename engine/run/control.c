@@ -77,6 +77,8 @@ enum cut_status cut_session_seek(struct cut_session *s, int pass, int step, stru
     enum cut_status st = enter(s, pass, err);
     if (st) return st;
     if (step <= s->pc) {
+        /* Only the last step draws random numbers, so before it the state is the one the pass began with. */
+        if (s->sampler && step <= s->sample_node && s->pc > s->sample_node) cut_sampler_set_state(s->sampler, s->pass[pass].rng);
         s->pc = step;
         return CUT_OK;
     }

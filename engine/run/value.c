@@ -92,17 +92,6 @@ int cut_session_find_step(const struct cut_session *s, const char *name) {
     return -1;
 }
 
-int cut_session_n_fused(const struct cut_session *s) { return s->fused.program.n_steps; }
-
-const char *cut_session_fused_at(const struct cut_session *s, int i) {
-    static const char *const names[] = { [CUT_FUSE_NORM_QUANTIZE] = "norm + quantize", [CUT_FUSE_MATMULS] = "q k v together",
-                                         [CUT_FUSE_ROPE_STORE] = "rope + store", [CUT_FUSE_ATTENTION] = "online softmax",
-                                         [CUT_FUSE_MATMUL_ADD] = "product + residual", [CUT_FUSE_GATE_UP] = "gate + up + silu" };
-    if (i < 0 || i >= s->fused.program.n_steps) return NULL;
-    const struct cut_prog_step *p = &s->fused.program.step[i];
-    return p->fusion ? names[p->fusion] : s->step[p->first].name;
-}
-
 /* ---- results */
 
 const float *cut_session_logits(const struct cut_session *s, int i) {

@@ -285,6 +285,28 @@ TEST(step_edit_reaches_through_the_cache) {
     cut_session_free(s);
 }
 
+/* The random state is part of what back restores: a step made again draws the same token. */
+TEST(step_back_restores_the_sampler) {
+    struct cut_session *s = session(quantized(), (struct cut_session_opts){ .keep = true, .n_batch = 4 });
+    struct cut_sampler_opts o = cut_sampler_defaults;
+    struct cut_sampler *sampler = NULL;
+    o.temp = 2;
+    REQUIRE(s && !cut_sampler_new(&sampler, 512, &o, NULL));
+    cut_session_sampler(s, sampler);
+    CHECK(!cut_session_feed(s, 0, prompt, N, CUT_FEED_ALL_LOGITS, NULL) && !cut_session_run(s, NULL, NULL));
+    int32_t first[4], again[4];
+    for (int i = 0; i < 4; i++) first[i] = cut_session_sampled(s, i);
+    CHECK(first[0] >= 0 && cut_session_sampled(s, 4) == -1);
+    for (int n = 1; n < 3 * cut_session_n_steps(s); n = n * 5) {
+        CHECK(!cut_session_back(s, n, NULL) && cut_session_sampled(s, 0) == -1 && !cut_session_step(s, n, NULL, NULL));
+        for (int i = 0; i < 4; i++) again[i] = cut_session_sampled(s, i);
+        CHECK(!memcmp(first, again, sizeof first), "after %d steps back: %d %d %d %d, not %d %d %d %d", n, again[0], again[1], again[2], again[3],
+              first[0], first[1], first[2], first[3]);
+    }
+    cut_session_free(s);
+    cut_sampler_free(sampler);
+}
+
 /* ---- probes and breakpoints */
 
 struct seen { int calls; bool stop; double sum; };
