@@ -32,6 +32,7 @@ struct tui_app {
 
     char said[256];                            /* the status line, until the next key */
     tui_style said_style;
+    char err_read[240];                        /* the worker's error that the reader has seen whole */
     double busy_since;
 
     double latency[LATENCIES];                 /* seconds, a ring */
@@ -283,6 +284,16 @@ static void draw_help(struct tui_app *app) {
     tui_command_help(right, y + 1);
 }
 
+/* An error that the status row would cut: whole, on a card, until the next key. */
+static void draw_long_error(struct tui_app *app, struct tui_area screen, int room) {
+    const struct cut_err *err = &app->snap->err;
+    if (!err->code || err->code == CUT_ECANCEL) app->err_read[0] = 0;
+    else if (strcmp(err->msg, app->err_read) && tui_text_width(&app->grid, err->msg) > room) {
+        struct tui_area in = tui_overlay(screen, 74, tui_text_width(&app->grid, err->msg) / 64 + 3, "this did not work");
+        tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), 0, TUI_BAD, err->msg);
+    }
+}
+
 static void draw(struct tui_app *app) {
     struct tui_grid *g = &app->grid;
     const struct tui_view_class *v = classes[app->front];
@@ -296,6 +307,7 @@ static void draw(struct tui_app *app) {
         v->draw(app->view[app->front], a);
         if (app->asking) tui_prompt_draw(status, app->ask_label, &app->prompt[app->asking], app->ask_hint);
         else draw_status(app, status);
+        draw_long_error(app, a, status.w - 24);
         tui_key_line(keys, v->keys, v->n_keys, tail_keys, N_TAIL);
         if (app->help) draw_help(app);
     }
@@ -342,6 +354,7 @@ static void key_event(struct tui_app *app, int key) {
     const struct tui_key *k;
     unsigned did = 0;
     app->said[0] = 0;
+    snprintf(app->err_read, sizeof app->err_read, "%s", app->snap->err.msg);
     app->dirty = true;                             /* every key is answered by a frame, if only to clear the message */
     if (app->grid.w < MIN_W || app->grid.h < MIN_H) {
         if (key == 'q' || key == TUI_CTRL('c')) app->quit = true;
