@@ -576,6 +576,24 @@ function makers.questions(r)
   return table.concat(lines, "\n"), { holder = s.state.holder, asked = asked }
 end
 
+-- A passage and nearly everything there is to ask about it: of a thing who has it or what that one has, never both, so that
+-- no answer can be read off another.
+function makers.quiz(r)
+  local s = passage(r, r.int(1, 2))
+  local pool, of_thing = {}, {}
+  for _, q in ipairs(questions_of(s.state)) do
+    local other = (q[3] == "holder" or q[3] == "thing") and of_thing[q[2]]
+    if other and r.maybe(0.5) then pool[other] = q
+    elseif not other then
+      pool[#pool + 1] = q
+      if q[3] == "holder" then of_thing[q[2]] = #pool end
+    end
+  end
+  local lines, asked = { table.concat(s.out, " ") }, r.some(pool, math.min(#pool, r.int(3, 8)))
+  for _, q in ipairs(asked) do lines[#lines + 1] = "Question: " .. q[1] .. "\nAnswer: " .. q[2] end
+  return table.concat(lines, "\n"), { holder = s.state.holder, asked = asked }
+end
+
 function makers.copy(r)
   local list = random_list(r, r.int(2, 24))
   local first, again = r.pick { "Say", "Read", "Copy" }, r.pick { "Again", "Once more" }
@@ -588,6 +606,13 @@ function makers.list(r)
   for i = 1, r.int(2, 4) * #list do out[i] = list[(i - 1) % #list + 1] end
   local sep = r.pick { ", ", " ", "\n", "; " }
   return table.concat(out, sep) .. ".", { list = list }
+end
+
+-- A list in which nothing comes twice, so that what follows a word is certain from the second round on.
+function makers.rounds(r)
+  local list, out = r.some(table.move(names, 1, #names, #plain + 1, { table.unpack(plain) }), r.int(4, 20)), {}
+  for i = 1, r.int(3, 4) * #list do out[i] = list[(i - 1) % #list + 1] end
+  return table.concat(out, ", ") .. ".", { list = list }
 end
 
 function makers.pairs(r)
@@ -741,7 +766,7 @@ end
 ---------------------------------------------------------------------------------------------------------------------
 -- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
 -- stories, "third" large sums besides, "fourth" says more often who has what,
--- "fifth" tells of one thing at a time, "sixth" asks more.
+-- "fifth" tells of one thing at a time, "sixth" asks more, "seventh" asks nearly everything.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
@@ -754,7 +779,9 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   fifth = { { "story", 1 }, { "chronicle", 2 }, { "chain", 24 }, { "questions", 42 }, { "copy", 3 }, { "list", 9 }, { "pairs", 8 }, { "sums", 12 }, { "large_sums", 6 },
   { "word_sums", 3 }, { "count", 3 }, { "brackets", 3 }, { "json", 5 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 18 } },
   sixth = { { "chain", 16 }, { "questions", 90 }, { "copy", 3 }, { "list", 9 }, { "pairs", 4 }, { "sums", 8 }, { "large_sums", 8 }, { "word_sums", 2 }, { "count", 2 },
-  { "brackets", 2 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 12 } } }
+  { "brackets", 2 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 12 } },
+  seventh = { { "chain", 14 }, { "questions", 20 }, { "quiz", 70 }, { "copy", 2 }, { "list", 3 }, { "rounds", 12 }, { "pairs", 4 }, { "sums", 7 }, { "large_sums", 7 },
+  { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
