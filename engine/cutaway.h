@@ -274,6 +274,7 @@ enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_
 
 int cut_cpu_count(void);       /* processors this process may use */
 double cut_clock(void);        /* seconds, monotonic */
+int64_t cut_clock_ns(void);    /* the same in nanoseconds */
 
 /* A pool of threads, lent to a session while it runs. n counts the calling thread: n = 1 starts none. */
 struct cut_pool;
@@ -495,6 +496,29 @@ struct cut_counters {
     uint64_t allocs;           /* made while running; 0 per token in a free run */
 };
 struct cut_counters cut_session_counters(const struct cut_session *s);
+
+/* ---- where the time goes
+ *
+ * With a profile on, each thread notes when it starts and ends its share of every step of a free pass (two readings of the clock).
+ * Steps are those of the fused program: each makes one or more lines of the listing. Times are nanoseconds from the pass's start. */
+struct cut_span { int64_t t0, t1; };
+struct cut_profile_step {
+    const char *name;          /* the last value it makes: "blk.3.resid_mid" */
+    int first, n;              /* lines of the listing [first, first + n) */
+    int layer;                 /* -1 outside the blocks */
+    uint64_t bytes, flops;     /* as cut_session_cost counts them */
+    int64_t t0, t1;            /* from the moment all threads were through with the step before, to when all are with this */
+};
+struct cut_profile {
+    int n_steps, n_threads;
+    const struct cut_profile_step *step;
+    const struct cut_span *span;       /* [n_steps][n_threads] */
+    int64_t wall;              /* of the whole pass; before step 0 it is set up */
+    int n_tokens, n_cells;     /* T and P of the pass */
+};
+enum cut_status cut_session_profile(struct cut_session *s, bool on, struct cut_err *err);
+/* The last free pass. false: profiling was off then. Borrowed until the session runs again. */
+bool cut_session_profiled(struct cut_session *s, struct cut_profile *out);
 
 struct cut_memory { uint64_t weights, kv, activations, other; };   /* bytes held; weights are the file's */
 struct cut_memory cut_session_memory(const struct cut_session *s);

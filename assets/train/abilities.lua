@@ -1,11 +1,11 @@
 -- abilities.lua - what a model of the little world can do, measured on documents it has never seen.
 --
---   cat world.lua abilities.lua | cutaway lua --limit-instructions 100000000000 - [MODEL.gguf [DRAFT.gguf [N]]]
+--   cat world.lua abilities.lua | cutaway lua --limit-instructions 100000000000 - [MODEL.gguf [DRAFT.gguf [N [SEED]]]]
 --
 -- It stands behind world.lua in one chunk, because scripts cannot reach other files, and uses its `world`: the same
 -- generator that wrote the training text makes the questions, from another seed, and knows the answers. All is greedy but one line. N is the
 -- number of items of each kind (default 100; a tenth of that is a quick look). Prints one line per ability, and a Lua table.
-local SEED = 1000003                            -- the training text is seed 1
+local SEED = math.tointeger(tonumber(arg and arg[4] or 2000003))       -- the card's; training texts have seeds 1 to 7, tries during training 1000003
 local N = math.tointeger(tonumber(arg and arg[3] or 100))
 local model = assert(cut.model.open(arg and arg[1]))
 local vocab = model:vocab()

@@ -578,8 +578,7 @@ end
 
 -- A passage and nearly everything there is to ask about it: of a thing who has it or what that one has, never both, so that
 -- no answer can be read off another.
-function makers.quiz(r)
-  local s = passage(r, r.int(1, 2))
+local function quiz(r, s, most)
   local pool, of_thing = {}, {}
   for _, q in ipairs(questions_of(s.state)) do
     local other = (q[3] == "holder" or q[3] == "thing") and of_thing[q[2]]
@@ -589,9 +588,23 @@ function makers.quiz(r)
       if q[3] == "holder" then of_thing[q[2]] = #pool end
     end
   end
-  local lines, asked = { table.concat(s.out, " ") }, r.some(pool, math.min(#pool, r.int(3, 8)))
+  local lines, asked = { table.concat(s.out, " ") }, r.some(pool, math.min(#pool, r.int(3, most)))
   for _, q in ipairs(asked) do lines[#lines + 1] = "Question: " .. q[1] .. "\nAnswer: " .. q[2] end
   return table.concat(lines, "\n"), { holder = s.state.holder, asked = asked }
+end
+
+function makers.quiz(r) return quiz(r, passage(r, r.int(1, 2)), 8) end
+
+-- Bare facts, one a sentence, and many questions: short, so that much of what is learnt is which belongs to which.
+function makers.facts(r)
+  local s, who, what = teller(r), r.some(names, r.int(2, 4)), r.some(things, 6)
+  for _ = 1, r.int(3, 9) do
+    local A, t = r.pick(who), r.pick(what)
+    if r.maybe(0.35) then s.say("go", { A = A })
+    elseif not s.state.holder[t] then s.say("has", { A = A, t = t })
+    elseif s.state.holder[t] ~= A then s.say("give", { A = s.state.holder[t], B = A, t = t }) end
+  end
+  return quiz(r, s, 10)
 end
 
 function makers.copy(r)
@@ -766,7 +779,8 @@ end
 ---------------------------------------------------------------------------------------------------------------------
 -- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
 -- stories, "third" large sums besides, "fourth" says more often who has what,
--- "fifth" tells of one thing at a time, "sixth" asks more, "seventh" asks nearly everything.
+-- "fifth" tells of one thing at a time, "sixth" asks more, "seventh" asks nearly everything,
+-- "eighth" does so of bare facts too.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
@@ -781,7 +795,9 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   sixth = { { "chain", 16 }, { "questions", 90 }, { "copy", 3 }, { "list", 9 }, { "pairs", 4 }, { "sums", 8 }, { "large_sums", 8 }, { "word_sums", 2 }, { "count", 2 },
   { "brackets", 2 }, { "json", 3 }, { "record", 3 }, { "define", 1 }, { "group", 1 }, { "chat", 12 } },
   seventh = { { "chain", 14 }, { "questions", 20 }, { "quiz", 70 }, { "copy", 2 }, { "list", 3 }, { "rounds", 12 }, { "pairs", 4 }, { "sums", 7 }, { "large_sums", 7 },
-  { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } } }
+  { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } },
+  eighth = { { "chain", 14 }, { "facts", 70 }, { "questions", 10 }, { "quiz", 40 }, { "copy", 2 }, { "list", 3 }, { "rounds", 5 }, { "pairs", 4 }, { "sums", 9 },
+  { "large_sums", 9 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)

@@ -6,11 +6,13 @@
 
 #include "engine/base/base.h"
 
-double cut_clock(void) {
+int64_t cut_clock_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+double cut_clock(void) { return (double)cut_clock_ns() * 1e-9; }
 
 int cut_cpu_count(void) {
 #ifdef CPU_COUNT

@@ -261,6 +261,7 @@ enum cut_status cut_pass_begin(struct cut_session *s, struct cut_err *err) {
     enum cut_status st = CUT_OK;
     if (next == s->n_pass) s->pass[s->n_pass++] = (struct cut_pass){ first, cut_min(s->n_fed - first, cut_pass_limit(s)), 0 };
     struct cut_pass *pass = &s->pass[next];
+    if (s->profiler.on) s->profiler.start = cut_clock_ns();
     if (s->sampler && pass->rng) cut_sampler_set_state(s->sampler, pass->rng);
     else if (s->sampler) pass->rng = cut_sampler_state(s->sampler);
 
@@ -305,14 +306,17 @@ void cut_pass_rewind(struct cut_session *s, int pass) {
     s->T = s->O = 0;
 }
 
-struct pass_job { struct cut_session *s; struct cut_space *sp; int from, to; };
+struct pass_job { struct cut_session *s; struct cut_space *sp; int from, to; struct cut_span *span; };   /* span: NULL, nobody looks */
 
 static void run_steps(void *arg, int thread, int n_threads) {
     const struct pass_job *p = arg;
     struct cut_session *s = p->s;
     for (int i = p->from; i < p->to; i++) {
         struct job j = { s, p->sp, p->sp->program.step[i], thread, n_threads };
+        struct cut_span *span = p->span ? p->span + (size_t)i * (size_t)n_threads + thread : NULL;
+        if (span) span->t0 = cut_clock_ns() - s->profiler.start;
         run_step(&j);
+        if (span) span->t1 = cut_clock_ns() - s->profiler.start;
         if (i + 1 == p->to) break;                 /* the pool meets at the end by itself */
         if (thread == 0 && atomic_load_explicit(&s->cancel, memory_order_relaxed)) atomic_store(&s->stop_after, i);
         if (n_threads > 1) cut_pool_barrier(s->opts.pool);
@@ -322,9 +326,11 @@ static void run_steps(void *arg, int thread, int n_threads) {
 }
 
 enum cut_status cut_pass_run_fused(struct cut_session *s, struct cut_err *err) {
-    struct pass_job p = { s, &s->fused, 0, s->fused.program.n_steps };
+    struct pass_job p = { s, &s->fused, 0, s->fused.program.n_steps, s->profiler.on ? s->profiler.span : NULL };
     atomic_store(&s->stop_after, p.to);
     cut_pool_run(s->opts.pool, run_steps, &p);
+    if (p.span) s->profiler.wall = cut_clock_ns() - s->profiler.start;
+    s->profiler.filled = p.span != NULL;
     if (atomic_load(&s->stop_after) < p.to) {
         cut_pass_rewind(s, s->cur);
         atomic_store(&s->cancel, false);
@@ -337,7 +343,7 @@ enum cut_status cut_pass_run_fused(struct cut_session *s, struct cut_err *err) {
 
 /* A step shorter than it takes to wake the pool runs on this thread alone; the bytes are the same, and its time is its own. */
 void cut_pass_run_node(struct cut_session *s, int i) {
-    struct pass_job p = { s, &s->kept, i, i + 1 };
+    struct pass_job p = { s, &s->kept, i, i + 1, NULL };
     uint64_t bytes, flops;
     cut_session_cost(s, i, &bytes, &flops);
     bool brief = bytes < ALONE && flops < 4 * ALONE;

@@ -159,6 +159,7 @@ void cut_session_free(struct cut_session *s) {
     void *owned[] = { s->scratch, s->graph.node, s->step, s->inv_freq, s->fed, s->pass, s->seq_ids, s->seq_len, s->out_row,
                       s->cos_sin, s->sampled, s->ready, s->edited, s->trace, s->time, s->probe, s->brk, s->edit, s->view };
     for (size_t i = 0; i < CUT_LEN(owned); i++) free(owned[i]);
+    cut_profiler_done(&s->profiler);
     cut_free_aligned(s->fused.mem);
     cut_free_aligned(s->kept.mem);
     cut_free_aligned(s->queries);

@@ -20,6 +20,15 @@ struct cut_probe { int id; char pattern[64]; cut_probe_fn fn; void *user; unsign
 /* A program with the memory its values live in. */
 struct cut_space { struct cut_program program; uint8_t *mem; };
 
+/* Clock readings of the last free pass: see profile.c. */
+struct cut_profiler {
+    bool on, filled;
+    int64_t start, wall;               /* nanoseconds: of the clock, when the pass began; and how long it took */
+    struct cut_span *span;             /* [step of the fused program][thread] */
+    struct cut_profile_step *step;     /* filled when asked for */
+};
+void cut_profiler_done(struct cut_profiler *p);
+
 struct cut_session {
     const struct cut_model *model;
     struct cut_session_opts opts;
@@ -74,6 +83,7 @@ struct cut_session {
     float *view;                       /* a decoded copy of a value that is not floats */
     size_t cap_view;
 
+    struct cut_profiler profiler;
     struct cut_counters count;
     uint64_t weight_bytes, flops_token, flops_output, flops_cell;   /* per pass, token, output, visible cell */
 };
