@@ -582,9 +582,10 @@ enum cut_status cut_generate(struct cut_session *s, struct cut_sampler *sm, cons
                              const struct cut_generate_opts *o, cut_emit_fn emit, void *user,
                              struct cut_generate_stats *stats, struct cut_err *err);
 
-/* Measure prefill of p tokens from an empty cache, then n single tokens from an empty cache, r times after a warm-up round.
+/* Measure prefill of p tokens from an empty cache, then n single tokens behind `depth` others, r times after a warm-up round.
+ * n_seq sequences (0: one; at most the session's) decode together, a token each in a pass; decode_tps counts those of all.
  * progress (may be NULL) is told the part done, 0 to 1; returning false stops. */
-struct cut_bench_opts { int p, n, r; };
+struct cut_bench_opts { int p, n, r, depth, n_seq; };
 struct cut_bench_round { double prefill_tps, decode_tps; };
 struct cut_bench_result {
     double prefill_tps, decode_tps;    /* medians */

@@ -1,5 +1,5 @@
-/* bench.c - tokens per second, as llama-bench counts them: prefill of p tokens and decode of n single tokens, each from
- * an empty cache, sampling and text left out.
+/* bench.c - tokens per second, as llama-bench counts them: prefill of p tokens from an empty cache, and decode of n single
+ * tokens behind `depth` others (0: an empty cache), in one sequence or several together; sampling and text left out.
  *
  * The tokens follow from a fixed seed, so every run does the same work; their values hardly matter to the speed of a
  * dense model. The first round warms up the pages of the file, the caches and the clock of the processor, and is not
@@ -17,6 +17,8 @@ struct bench {
     void *user;
     double told;               /* when progress was last called */
     double total, made;        /* tokens of all rounds, and those evaluated */
+    int n_seq;                 /* at least 1 */
+    bool fresh;                /* what the sequences hold is not this measurement's */
 };
 
 static enum cut_status tell(struct bench *b, const char *what, struct cut_err *err) {
@@ -27,36 +29,62 @@ static enum cut_status tell(struct bench *b, const char *what, struct cut_err *e
     return cut_fail(err, CUT_ECANCEL, "the measurement was stopped");
 }
 
-static enum cut_status evaluate(struct bench *b, const int32_t *ids, int n, struct cut_err *err) {
+/* The same n tokens at the end of sequences [0, n_seq), in one pass if they fit. */
+static enum cut_status evaluate(struct bench *b, const int32_t *ids, int n, int n_seq, struct cut_err *err) {
     enum cut_stop why = CUT_STOP_DONE;
-    enum cut_status status = cut_session_feed(b->s, 0, ids, n, 0, err);
+    enum cut_status status = CUT_OK;
+    for (int i = 0; i < n_seq && !status; i++) status = cut_session_feed(b->s, i, ids, n, 0, err);
     if (!status) status = cut_session_run(b->s, &why, err);
     if (!status && why == CUT_STOP_BREAK)
         return cut_fail(err, CUT_EUSAGE, "the measurement met a breakpoint: clear it first");
-    b->made += n;
+    b->made += n * n_seq;
+    return status;
+}
+
+/* Every sequence cut back to its first `depth` tokens; those that are missing are evaluated. */
+static enum cut_status set_depth(struct bench *b, int depth, struct cut_err *err) {
+    enum cut_status status = CUT_OK;
+    for (int i = 0; i < b->n_seq && !status; i++) {
+        int have;
+        cut_session_tokens(b->s, i, &have);
+        if (have < depth || b->fresh) status = cut_session_truncate(b->s, i, 0, err);
+        else status = cut_session_truncate(b->s, i, depth, err);
+        for (int at = have < depth || b->fresh ? 0 : depth; at < depth && !status; at += 512) {
+            int part = cut_min(512, depth - at);
+            status = cut_session_feed(b->s, i, b->ids + at, part, 0, err);
+            if (!status) status = cut_session_run(b->s, NULL, err);
+            if (!status) status = tell(b, "filling the cache", err);
+        }
+    }
+    b->fresh = false;
     return status;
 }
 
 static enum cut_status round_of(struct bench *b, const char *what, struct cut_bench_round *out, struct cut_err *err) {
     struct cut_bench_round r = { 0 };
-    enum cut_status status = cut_session_truncate(b->s, 0, 0, err);
-    if (status) return status;
-    double start = cut_clock();
+    enum cut_status status = CUT_OK;
+    double start;
     if (b->o->p) {
-        status = evaluate(b, b->ids, b->o->p, err);
+        status = cut_session_truncate(b->s, 0, 0, err);
+        start = cut_clock();
+        if (!status) status = evaluate(b, b->ids, b->o->p, 1, err);
         if (status) return status;
         r.prefill_tps = b->o->p / (cut_clock() - start);
-        status = tell(b, what, err);
-        if (!status) status = cut_session_truncate(b->s, 0, 0, err);
-        if (status) return status;
+        if ((status = tell(b, what, err))) return status;
+        b->fresh = true;
     }
+    if (!b->o->n) {
+        *out = r;
+        return CUT_OK;
+    }
+    if ((status = set_depth(b, b->o->depth, err))) return status;
     start = cut_clock();
     for (int i = 0; i < b->o->n; i++) {
-        status = evaluate(b, b->ids + i, 1, err);
+        status = evaluate(b, b->ids + b->o->depth + i, 1, b->n_seq, err);
         if (!status) status = tell(b, what, err);
         if (status) return status;
     }
-    if (b->o->n) r.decode_tps = b->o->n / (cut_clock() - start);
+    r.decode_tps = (double)b->o->n * b->n_seq / (cut_clock() - start);
     *out = r;
     return CUT_OK;
 }
@@ -77,6 +105,10 @@ static enum cut_status check(const struct cut_session *s, const struct cut_bench
         return cut_fail(err, CUT_EUSAGE, "-p %d: must be in [0, %d], the context", o->p, n_cells);
     if (o->n < 0 || o->n > n_cells)
         return cut_fail(err, CUT_EUSAGE, "-n %d: must be in [0, %d], the context", o->n, n_cells);
+    if (o->depth < 0 || o->depth > n_cells - o->n)
+        return cut_fail(err, CUT_EUSAGE, "--depth %d: must be in [0, %d], the context less the tokens of decode", o->depth, n_cells - o->n);
+    if (o->n_seq < 0 || o->n_seq > cut_session_opts(s)->n_seq)
+        return cut_fail(err, CUT_EUSAGE, "--sequences %d: must be in [1, %d], those of the session", o->n_seq, cut_session_opts(s)->n_seq);
     if (o->p == 0 && o->n == 0) return cut_fail(err, CUT_EUSAGE, "-p 0 -n 0: nothing to measure");
     int most = (int)CUT_LEN(((struct cut_bench_result *)0)->round);
     if (o->r < 1 || o->r > most) return cut_fail(err, CUT_EUSAGE, "-r %d: must be in [1, %d]", o->r, most);
@@ -87,10 +119,11 @@ enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o,
                           struct cut_bench_result *out, struct cut_err *err) {
     struct cut_bench_result result = { 0 };
     struct bench b = { .s = s, .o = o, .progress = progress, .user = user,
-                       .total = ((double)o->r + 1) * ((double)o->p + o->n) };
+                       .n_seq = cut_max(1, o->n_seq), .fresh = true };
     enum cut_status status = check(s, o, err);
     if (status) return status;
-    int n_ids = cut_max(o->p, o->n);
+    b.total = ((double)o->r + 1) * ((double)o->p + (double)o->n * b.n_seq);
+    int n_ids = cut_max(o->p, o->depth + o->n);
     b.ids = cut_calloc((size_t)n_ids, sizeof *b.ids, "bench tokens", err);
     if (!b.ids) return CUT_ENOMEM;
     uint64_t rng = SEED, n_vocab = (uint64_t)cut_model_config(cut_session_model(s))->n_vocab;
@@ -103,7 +136,7 @@ enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o,
         snprintf(what, sizeof what, "round %d of %d", i + 1, o->r);
         status = round_of(&b, what, &result.round[i], err);
     }
-    if (!status) status = cut_session_truncate(s, 0, 0, err);
+    for (int i = 0; i < b.n_seq && !status; i++) status = cut_session_truncate(s, i, 0, err);
     if (!status) {
         double prefill[CUT_LEN(result.round)], decode[CUT_LEN(result.round)];
         for (int i = 0; i < o->r; i++) {

@@ -200,6 +200,22 @@ TEST(bench_measures) {
     tear_down(&r);
 }
 
+TEST(bench_decodes_behind_others_and_in_several_sequences) {
+    struct rig r;
+    REQUIRE(set_up(&r, NULL, 64), "%s", r.err.msg);
+    struct cut_session *three;
+    struct cut_session_opts so = { .n_ctx = 64, .n_seq = 3 };
+    REQUIRE(!cut_session_new(&three, r.model, &so, &r.err), "%s", r.err.msg);
+    struct cut_bench_opts o = { .n = 4, .r = 2, .depth = 20, .n_seq = 3 };
+    struct cut_bench_result out;
+    CHECK(cut_bench(three, &o, NULL, NULL, &out, &r.err) == CUT_OK && out.decode_tps > 0, "%s", r.err.msg);
+    struct cut_counters c = cut_session_counters(three);
+    CHECK(c.tokens == 3 * (20 + 3 * 4), "the depth once, then three rounds: %llu", (unsigned long long)c.tokens);
+    CHECK(c.passes == 3 + 3 * 4, "the sequences share a pass");
+    cut_session_free(three);
+    tear_down(&r);
+}
+
 TEST(bench_stops_when_told) {
     struct rig r;
     REQUIRE(set_up(&r, NULL, 2048), "%s", r.err.msg);
@@ -214,12 +230,14 @@ TEST(bench_refuses_by_name) {
     struct rig r;
     REQUIRE(set_up(&r, NULL, 64), "%s", r.err.msg);
     static const struct { struct cut_bench_opts o; const char *msg; } bad[] = {
-        { { 65, 1, 1 }, "-p 65: must be in [0, 64], the context" },
-        { { 1, 65, 1 }, "-n 65: must be in [0, 64], the context" },
-        { { -1, 1, 1 }, "-p -1: must be in [0, 64], the context" },
-        { { 0, 0, 1 }, "-p 0 -n 0: nothing to measure" },
-        { { 1, 1, 0 }, "-r 0: must be in [1, 64]" },
-        { { 1, 1, 65 }, "-r 65: must be in [1, 64]" },
+        { { 65, 1, 1, 0, 0 }, "-p 65: must be in [0, 64], the context" },
+        { { 1, 65, 1, 0, 0 }, "-n 65: must be in [0, 64], the context" },
+        { { -1, 1, 1, 0, 0 }, "-p -1: must be in [0, 64], the context" },
+        { { 0, 0, 1, 0, 0 }, "-p 0 -n 0: nothing to measure" },
+        { { 1, 1, 0, 0, 0 }, "-r 0: must be in [1, 64]" },
+        { { 1, 1, 65, 0, 0 }, "-r 65: must be in [1, 64]" },
+        { { 0, 4, 1, 61, 0 }, "--depth 61: must be in [0, 60], the context less the tokens of decode" },
+        { { 0, 4, 1, 0, 2 }, "--sequences 2: must be in [1, 1], those of the session" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cut_bench_result out;

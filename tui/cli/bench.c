@@ -39,6 +39,8 @@ static void print_json(const struct cli_engine *e, const struct cut_bench_opts *
     cut_json_str(&j, "tier", tier, strlen(tier));
     cut_json_int(&j, "p", o->p);
     cut_json_int(&j, "n", o->n);
+    cut_json_int(&j, "depth", o->depth);
+    cut_json_int(&j, "sequences", o->n_seq ? o->n_seq : 1);
     cut_json_open(&j, "rounds", '[');
     for (int i = 0; i < o->r; i++) {
         cut_json_open(&j, NULL, '{');
@@ -61,6 +63,8 @@ int cli_bench(int argc, char **argv) {
     const struct cli_opt opts[] = {
         { 'p', "prefill", "N", CLI_INT, &o.p, "tokens of prefill, 0: none", 0, 1 << 24 },
         { 'n', "decode", "N", CLI_INT, &o.n, "tokens of decode, 0: none", 0, 1 << 24 },
+        { 'd', "depth", "N", CLI_INT, &o.depth, "tokens in the cache before decode", 0, 1 << 24 },
+        { 0, "sequences", "N", CLI_INT, &o.n_seq, "sequences that decode together (default 1)", 1, 256 },
         { 'r', "rounds", "N", CLI_INT, &o.r, "rounds after the warm-up", 1, 64 },
         { 'b', "batch", "N", CLI_INT, &e.batch, "tokens in one pass, 0: 512", 0, 1 << 20 },
         { 0, "json", NULL, CLI_FLAG, &json, "print a JSON object", 0, 0 },
@@ -68,8 +72,8 @@ int cli_bench(int argc, char **argv) {
     };
     const struct cli_spec spec = {
         "bench", "[FILE] [options]",
-        "Measure tokens per second: prefill of a prompt and decode of single tokens, each from\n"
-        "an empty cache, in rounds after a warm-up; the median counts. Ctrl-C stops.",
+        "Measure tokens per second: prefill of a prompt from an empty cache and decode of single\n"
+        "tokens, in rounds after a warm-up; the median counts. Ctrl-C stops.",
         opts, sizeof opts / sizeof *opts, 0, 1,
     };
     int status = cli_parse(&spec, argc, argv, &file, &n_args);
@@ -77,7 +81,8 @@ int cli_bench(int argc, char **argv) {
     if (o.p == 0 && o.n == 0) return cli_usage("bench", "-p 0 -n 0: nothing to measure");
 
     cli_interrupt_arm();
-    e.ctx = o.p > o.n ? o.p : o.n;
+    e.ctx = o.p > o.depth + o.n ? o.p : o.depth + o.n;
+    e.sequences = o.n_seq;
     status = cli_engine_open(&e, "bench", file ? file : cli_bundled_model());
     if (status != CLI_GO) return status;
     struct cut_bench_result r;

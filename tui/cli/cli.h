@@ -94,7 +94,7 @@ bool cli_interrupted(void);
 
 /* A model, a pool and a session, from the options that choose how to compute. */
 struct cli_engine {
-    int threads, ctx, batch, kv, activations;
+    int threads, ctx, batch, sequences, kv, activations;
     bool no_mmap;
     const char *kernels;
     struct cut_model *model;

@@ -13,6 +13,7 @@ static enum cut_status open_all(struct cli_engine *e, enum cut_tier tier, const 
     struct cut_session_opts opts = {
         .n_ctx = e->ctx,
         .n_batch = e->batch,
+        .n_seq = e->sequences,
         .kv_type = e->kv == CLI_KV_F16 ? CUT_F16 : CUT_F32,
         .tier = tier,
         .activations_f32 = e->activations == 1,
