@@ -595,6 +595,31 @@ typedef bool (*cut_progress_fn)(void *user, double part, const char *what);
 enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
                           struct cut_bench_result *out, struct cut_err *err);
 
+/* ---- what repeated measurements say */
+
+struct cut_speed {
+    int n;
+    double run[16];            /* in the order they were made */
+    double median, q1, q3;     /* quartiles */
+    bool noisy;                /* the quartiles are more than 5 % of the median apart: measure again */
+};
+/* At most 16 runs; the rest is left out. */
+void cut_speed_of(struct cut_speed *out, const double *runs, int n);
+/* The probability that two samples (1 to 16 values each) differ as much as these by chance alone: the two-sided rank test of Mann and
+ * Whitney 1947, counted exactly. 1 when a sample is empty. */
+double cut_rank_test(const double *a, int na, const double *b, int nb);
+
+/* Speed against threads: lambda n / (1 + sigma (n - 1) + kappa n (n - 1)), the universal scalability law of Gunther 1993. */
+struct cut_usl {
+    double lambda;             /* tokens/s of one thread */
+    double sigma;              /* the share that does not run side by side */
+    double kappa;              /* what each pair of threads costs */
+    double best;               /* the count with the highest speed; infinite where kappa is 0 */
+};
+/* From measured points, one of them with one thread and one with more; false otherwise. */
+bool cut_usl_fit(struct cut_usl *out, const int *threads, const double *tps, int n);
+double cut_usl_at(const struct cut_usl *f, double n);
+
 /* How well the session's model predicts a text: documents that start with the text of BOS ("<s>") each from an empty cache, a text
  * without any in pieces of the context's length. progress as above. The session's sequence 0 is used up. */
 struct cut_perplexity_result {
