@@ -620,6 +620,29 @@ struct cut_usl {
 bool cut_usl_fit(struct cut_usl *out, const int *threads, const double *tps, int n);
 double cut_usl_at(const struct cut_usl *f, double n);
 
+/* One point of a sweep over threads, depths or kernels: `rounds` times `tokens` tokens of decode behind `depth` others, or of prefill,
+ * in a session of its own; and one pass more with the profile on. */
+struct cut_sweep_opts {
+    int threads;
+    enum cut_tier tier;
+    bool prefill;
+    int tokens, rounds;        /* rounds: 1 to 16 */
+    int depth;                 /* tokens in the cache before decode */
+    float *logits;             /* NULL, or room for the last logits: n_vocab floats */
+};
+struct cut_sweep_point {
+    struct cut_speed tps;
+    uint64_t bytes;            /* read by one pass: weights, cache, activations */
+    double read;               /* bytes a second at the median */
+    double waited;             /* 0 to 1: the share of the threads' time spent waiting for each other */
+    uint64_t print;            /* a hash of the last logits: equal where every byte of them is */
+};
+enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_opts *o, cut_progress_fn progress, void *user,
+                              struct cut_sweep_point *out, struct cut_err *err);
+/* The most units in the last place that two vectors lie apart, each counted at the size of the larger of its two numbers, but no
+ * smaller than the vectors' root mean square: what is nearly zero by cancellation does not count as far off. */
+double cut_ulps_apart(const float *a, const float *b, int n);
+
 /* How well the session's model predicts a text: documents that start with the text of BOS ("<s>") each from an empty cache, a text
  * without any in pieces of the context's length. progress as above. The session's sequence 0 is used up. */
 struct cut_perplexity_result {

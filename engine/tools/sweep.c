@@ -1,0 +1,86 @@
+/* sweep.c - the same work with more threads, behind a longer context, by other kernels: what each of them costs or buys.
+ *
+ * One call measures one point, so that whoever asks can draw it, and stop, before the next. A point is a few rounds of decode (or of
+ * prefill) in a session of its own, and one more round with the profile on, which tells how long threads waited. */
+#include <math.h>
+
+#include "engine/base/base.h"
+
+/* Of the time the threads had between the first step's start and the last one's end, the part they did not work. */
+static double waited(const struct cut_profile *p) {
+    int64_t worked = 0, had = p->step[p->n_steps - 1].t1 - p->step[0].t0;
+    for (int i = 0; i < p->n_steps * p->n_threads; i++) worked += p->span[i].t1 - p->span[i].t0;
+    return had > 0 ? 1 - (double)worked / ((double)had * p->n_threads) : 0;
+}
+
+/* FNV-1a over the bits of the last logits: equal when every byte is. */
+static uint64_t print_of(const float *x, int n) {
+    uint64_t h = 0xcbf29ce484222325u;
+    const uint8_t *b = (const uint8_t *)x;
+    for (size_t i = 0; i < (size_t)n * sizeof *x; i++) h = (h ^ b[i]) * 0x100000001b3u;
+    return h;
+}
+
+double cut_ulps_apart(const float *a, const float *b, int n) {
+    double squares = 0, most = 0;
+    for (int i = 0; i < n; i++) squares += (double)a[i] * a[i] + (double)b[i] * b[i];
+    double floor = n ? sqrt(squares / (2 * n)) : 0;
+    for (int i = 0; i < n; i++) {
+        double size = fmax(floor, fmax(fabs((double)a[i]), fabs((double)b[i])));
+        if (size > 0) most = fmax(most, fabs((double)a[i] - b[i]) / ldexp(1, ilogb(size) - 23));
+    }
+    return most;
+}
+
+/* A pass of its own behind what is there: n tokens, with the clock on every step. */
+static enum cut_status profiled(struct cut_session *s, const struct cut_sweep_opts *o, struct cut_sweep_point *out, struct cut_err *err) {
+    struct cut_profile p;
+    int n_vocab = cut_model_config(cut_session_model(s))->n_vocab, n = o->prefill ? o->tokens : 1;
+    int32_t *ids = cut_calloc((size_t)cut_max(n, o->depth + 1), sizeof *ids, "tokens", err);
+    if (!ids) return CUT_ENOMEM;
+    for (int i = 0; i < cut_max(n, o->depth + 1); i++) ids[i] = (int32_t)((uint32_t)i * 2654435761u % (uint32_t)n_vocab);
+    enum cut_status st = cut_session_truncate(s, 0, 0, err);
+    if (!st && !o->prefill && o->depth) st = cut_session_feed(s, 0, ids + 1, o->depth, 0, err);
+    if (!st) st = cut_session_run(s, NULL, err);
+    if (!st) st = cut_session_profile(s, true, err);
+    if (!st) st = cut_session_feed(s, 0, ids, n, 0, err);
+    if (!st) st = cut_session_run(s, NULL, err);
+    if (!st && cut_session_profiled(s, &p)) {
+        out->waited = waited(&p);
+        out->bytes = 0;
+        for (int i = 0; i < p.n_steps; i++) out->bytes += p.step[i].bytes;
+        out->print = print_of(cut_session_logits(s, -1), n_vocab);
+        if (o->logits) memcpy(o->logits, cut_session_logits(s, -1), (size_t)n_vocab * sizeof(float));
+    }
+    if (!st) st = cut_session_profile(s, false, err);
+    free(ids);
+    return st;
+}
+
+enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_opts *o, cut_progress_fn progress, void *user,
+                              struct cut_sweep_point *out, struct cut_err *err) {
+    struct cut_sweep_point point = { 0 };
+    struct cut_pool *pool = NULL;
+    struct cut_session *s = NULL;
+    struct cut_bench_result bench;
+    if (o->tokens < 1 || o->rounds < 1 || o->rounds > (int)CUT_LEN(point.tps.run))
+        return cut_fail(err, CUT_EUSAGE, "a sweep of %d tokens in %d rounds: at least 1, and at most %d rounds", o->tokens, o->rounds,
+                        (int)CUT_LEN(point.tps.run));
+    struct cut_session_opts so = { .n_ctx = o->depth + o->tokens, .kv_type = CUT_F16, .tier = o->tier };
+    enum cut_status st = cut_pool_new(&pool, o->threads, err);
+    so.pool = pool;
+    if (!st) st = cut_session_new(&s, m, &so, err);
+    struct cut_bench_opts b = { .p = o->prefill ? o->tokens : 0, .n = o->prefill ? 0 : o->tokens, .r = o->rounds, .depth = o->prefill ? 0 : o->depth };
+    if (!st) st = cut_bench(s, &b, progress, user, &bench, err);
+    if (!st) st = profiled(s, o, &point, err);
+    if (!st) {
+        double runs[CUT_LEN(point.tps.run)];
+        for (int i = 0; i < o->rounds; i++) runs[i] = o->prefill ? bench.round[i].prefill_tps : bench.round[i].decode_tps;
+        cut_speed_of(&point.tps, runs, o->rounds);
+        point.read = point.tps.median * (double)point.bytes / (o->prefill ? o->tokens : 1);
+        *out = point;
+    }
+    cut_session_free(s);
+    cut_pool_free(pool);
+    return st;
+}

@@ -1,0 +1,32 @@
+/* A sweep measures what it is asked to, and its bytes are the same with every number of threads. */
+#include "tests/test.h"
+
+#include "engine/cutaway.h"
+
+TEST(a_sweep_gives_the_same_bytes_with_every_number_of_threads) {
+    struct cut_model *m;
+    struct cut_err err;
+    REQUIRE(!cut_model_open(&m, "assets/pebble.gguf", 0, &err));
+    struct cut_sweep_point p[3], other, deep;
+    struct cut_sweep_opts o = { .tokens = 4, .rounds = 3, .depth = 8 };
+    for (int t = 1; t <= 3; t++) {
+        o.threads = t;
+        REQUIRE(!cut_sweep_one(m, &o, NULL, NULL, &p[t - 1], &err), "%s", err.msg);
+        CHECK(p[t - 1].tps.n == 3 && p[t - 1].tps.median > 0 && p[t - 1].waited >= 0 && p[t - 1].waited < 1);
+        CHECK(p[t - 1].print == p[0].print && p[t - 1].bytes == p[0].bytes);
+    }
+    CHECK(p[0].waited < 0.2, "one thread waits for nobody: %g", p[0].waited);
+    CHECK(p[0].bytes > cut_model_config(m)->weight_bytes);
+    o = (struct cut_sweep_opts){ .threads = 1, .tokens = 4, .rounds = 1, .depth = 200 };
+    REQUIRE(!cut_sweep_one(m, &o, NULL, NULL, &deep, &err), "%s", err.msg);
+    const struct cut_config *c = cut_model_config(m);
+    CHECK(deep.bytes - p[0].bytes >= (uint64_t)(192 * c->n_layer * c->n_head_kv * c->head_dim * 2 * 2), "192 cells more, K and V in f16");
+    o = (struct cut_sweep_opts){ .threads = 2, .tokens = 40, .rounds = 1, .prefill = true };
+    REQUIRE(!cut_sweep_one(m, &o, NULL, NULL, &other, &err), "%s", err.msg);
+    CHECK(other.print != p[0].print && other.tps.median > 0);
+    float a[4] = { 1, -2, 0, 3 }, b[4] = { 1, -2, 1e-9f, 3.0000002384185791f };
+    CHECK(cut_ulps_apart(a, b, 4) == 1 && cut_ulps_apart(a, a, 4) == 0, "%g", cut_ulps_apart(a, b, 4));
+    o.rounds = 17;
+    CHECK(cut_sweep_one(m, &o, NULL, NULL, &other, &err) == CUT_EUSAGE);
+    cut_model_close(m);
+}
