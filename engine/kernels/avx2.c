@@ -103,7 +103,7 @@ static void quantize_q8(void *row, const float *x, int n) {
     const __m256 half = _mm256_set1_ps(0x1.fffffep-2f);
     int8_t *q = cut_q8_q(row);
     float *d = cut_q8_d(row, n);
-    int32_t *s = cut_q8_s(row, n);
+    int16_t *s = cut_q8_s(row, n);
 
     for (int b = 0; b < n / 32; b++, x += 32) {
         __m256 v[4];
@@ -120,7 +120,7 @@ static void quantize_q8(void *row, const float *x, int n) {
         if (_mm_cvtsi128_si32(m) >= 0x7F800000) d[b] = NAN;
         if (!(d[b] > 0)) {
             _mm256_storeu_si256((void *)(q + 32 * b), _mm256_setzero_si256());
-            s[b] = 0;
+            s[2 * b] = s[2 * b + 1] = 0;
             continue;
         }
         __m256i w[4];
@@ -133,11 +133,12 @@ static void quantize_q8(void *row, const float *x, int n) {
         bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256((void *)(q + 32 * b), bytes);
 
-        __m256i sum = _mm256_add_epi32(_mm256_add_epi32(w[0], w[1]), _mm256_add_epi32(w[2], w[3]));
+        /* The sums of both halves at once. */
+        __m256i sum = _mm256_hadd_epi32(_mm256_add_epi32(w[0], w[1]), _mm256_add_epi32(w[2], w[3]));
         __m128i t = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
-        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
-        s[b] = _mm_cvtsi128_si32(t);
+        t = _mm_hadd_epi32(t, t);
+        s[2 * b] = (int16_t)_mm_cvtsi128_si32(t);
+        s[2 * b + 1] = (int16_t)_mm_extract_epi32(t, 1);
     }
 }
 

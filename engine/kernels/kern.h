@@ -11,14 +11,15 @@
 #include "engine/base/base.h"
 
 /* Activations rounded to 8 bits, as matrix products read them: blocks of 32 with one scale each.
- *   d = max|x| / 127, q = round-half-away(x / d) in [-127, 127], s = the sum of the block's q.
+ *   d = max|x| / 127, q = round-half-away(x / d) in [-127, 127], s = the sum of the q of each half, 16 of them: within 2032.
  * Every tier gives the same bits. A block with d below FLT_MIN counts as zero; one with an infinity or a NaN has d = NaN.
- * A row of n (a multiple of 32) is laid out in three parts: int8 q[n], float d[n/32], int32 s[n/32].
- * The sum lets weights be used unsigned: sum (w - z) q = sum w q - z s. */
+ * A row of n (a multiple of 32) is laid out in three parts: int8 q[n], float d[n/32], int16 s[n/16].
+ * The sums serve weights with an offset, one for every 32 or (q2_K) every 16: sum (d w + m) q = d sum w q + m s. They also let weights
+ * be used unsigned: sum (w - z) q = sum w q - z s. */
 static inline size_t cut_q8_bytes(int n) { return cut_round_up((size_t)n + (size_t)n / 32 * 8, CUT_ALIGN); }
 static inline int8_t *cut_q8_q(void *row) { return row; }
 static inline float *cut_q8_d(void *row, int n) { return (float *)((char *)row + n); }
-static inline int32_t *cut_q8_s(void *row, int n) { return (int32_t *)((char *)row + n + n / 32 * 4); }
+static inline int16_t *cut_q8_s(void *row, int n) { return (int16_t *)((char *)row + n + n / 32 * 4); }
 
 /* A matrix product: y[t][r] = sum_c w[r][c] x[t][c], for all tokens t and the rows the caller asks for. */
 struct cut_mm {

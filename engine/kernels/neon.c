@@ -92,7 +92,7 @@ INLINE void fetch(const void *p) { __builtin_prefetch(p, 0, 2); }
 static void quantize_q8(void *row, const float *x, int n) {
     int8_t *q = cut_q8_q(row);
     float *d = cut_q8_d(row, n);
-    int32_t *s = cut_q8_s(row, n);
+    int16_t *s = cut_q8_s(row, n);
 
     for (int b = 0; b < n / 32; b++, x += 32, q += 32) {
         float32x4_t v[8];
@@ -106,22 +106,19 @@ static void quantize_q8(void *row, const float *x, int n) {
         d[b] /= 127.0f;
         if (d[b] < FLT_MIN) d[b] = 0;
         if (top >= 0x7F800000) d[b] = NAN;
-        s[b] = 0;
         if (!(d[b] > 0)) {
             memset(q, 0, 32);
+            s[2 * b] = s[2 * b + 1] = 0;
             continue;
         }
-        int32x4_t w[8], sum = vdupq_n_s32(0);
-        for (int i = 0; i < 8; i++) {
-            w[i] = vcvtaq_s32_f32(vdivq_f32(v[i], vdupq_n_f32(d[b])));
-            sum = vaddq_s32(sum, w[i]);
-        }
+        int32x4_t w[8];
+        for (int i = 0; i < 8; i++) w[i] = vcvtaq_s32_f32(vdivq_f32(v[i], vdupq_n_f32(d[b])));
         for (int i = 0; i < 8; i += 4) {
             int16x8_t low = vcombine_s16(vmovn_s32(w[i]), vmovn_s32(w[i + 1]));
             int16x8_t high = vcombine_s16(vmovn_s32(w[i + 2]), vmovn_s32(w[i + 3]));
             vst1q_s8(q + 4 * i, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+            s[2 * b + i / 4] = vaddvq_s16(vaddq_s16(low, high));
         }
-        s[b] = vaddvq_s32(sum);
     }
 }
 

@@ -38,8 +38,8 @@ static float rms_norm(float *y, const float *x, const float *w, int n, float eps
 }
 
 /* Round activations to 8 bits, 32 at a time:  x_i ~ d * q_i,  d = max|x| / 127,  q_i = x_i / d rounded, ties away from 0.
- * The largest magnitude becomes 127, so -128 never occurs. s, the sum of the q, is used by kernels that keep weights
- * unsigned. Every tier gives these very bits.
+ * The largest magnitude becomes 127, so -128 never occurs. s, the sum of the q of each half, is what an offset of the weights
+ * is multiplied by. Every tier gives these very bits.
  *
  * Two ends of the scale. Where d would be below the normal floats (2^-126), dividing by it could give anything: such a
  * block counts as zero. And a block that holds an infinity or a NaN gets d = NaN, so that the products show it. */
@@ -47,7 +47,7 @@ CUT_SOURCE(quantize_q8)
 static void quantize_q8(void *row, const float *x, int n) {
     int8_t *q = cut_q8_q(row);
     float *d = cut_q8_d(row, n);
-    int32_t *s = cut_q8_s(row, n);
+    int16_t *s = cut_q8_s(row, n);
 
     for (int b = 0; b < n / 32; b++, x += 32, q += 32) {
         float max = 0;
@@ -60,10 +60,10 @@ static void quantize_q8(void *row, const float *x, int n) {
         if (d[b] < FLT_MIN) d[b] = 0;
         if (!finite) d[b] = NAN;
 
-        s[b] = 0;
+        s[2 * b] = s[2 * b + 1] = 0;
         for (int i = 0; i < 32; i++) {
             q[i] = d[b] > 0 ? (int8_t)roundf(x[i] / d[b]) : 0;
-            s[b] += q[i];
+            s[2 * b + i / 16] += q[i];
         }
     }
 }

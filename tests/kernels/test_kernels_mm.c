@@ -77,16 +77,16 @@ static void fill_row(enum cut_type type, void *row, int k, enum fill fill, uint6
 /* 8-bit activations, written directly. */
 static void fill_q8(void *row, int k, enum fill fill, int t, uint64_t *rng) {
     for (int b = 0; b < k / 32; b++) {
-        int32_t s = 0;
+        int16_t *s = cut_q8_s(row, k) + 2 * b;
+        s[0] = s[1] = 0;
         for (int i = 0; i < 32; i++) {
             int8_t q = (int8_t)(random_int(rng, 255) - 127);
             if (fill == LOWEST || fill == HIGHEST) q = t & 1 ? 127 : -127;
             if (fill == UNIT) q = (int8_t)(random_int(rng, 3) - 1);
             cut_q8_q(row)[32 * b + i] = q;
-            s += q;
+            s[i / 16] += q;
         }
         cut_q8_d(row, k)[b] = fill == UNIT ? 1 : 0.01f * cut_rng_float(rng);
-        cut_q8_s(row, k)[b] = s;
     }
 }
 
