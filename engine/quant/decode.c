@@ -1,5 +1,7 @@
-/* decode.c - blocks of weights back to floats: what each format means, written as directly as it can be. */
-#include "engine/quant/blocks.h"
+/* decode.c - blocks of weights back to floats: each is its integer times its scale, plus its offset. unpack.c says how the three are packed.
+ *
+ * Products and sums are rounded one after the other (the build forbids fusing them): these are the bits every GGUF reader gets. */
+#include "engine/quant/unpack.h"
 
 static void decode_f16(const uint16_t *src, float *dst, size_t n) {
     for (size_t i = 0; i < n; i++) dst[i] = cut_f16_to_f32(src[i]);
@@ -9,31 +11,15 @@ static void decode_bf16(const uint16_t *src, float *dst, size_t n) {
     for (size_t i = 0; i < n; i++) dst[i] = cut_bf16_to_f32(src[i]);
 }
 
-static void decode_q4_0(const struct cut_q4_0 *b, float *dst, size_t n) {
-    for (; n; n -= 32, b++, dst += 32) {
-        float d = cut_f16_to_f32(b->d);
-        for (int j = 0; j < 16; j++) {
-            dst[j]      = d * (float)((b->qs[j] & 15) - 8);
-            dst[j + 16] = d * (float)((b->qs[j] >> 4) - 8);
-        }
-    }
-}
-
-static void decode_q8_0(const struct cut_q8_0 *b, float *dst, size_t n) {
-    for (; n; n -= 32, b++, dst += 32) {
-        float d = cut_f16_to_f32(b->d);
-        for (int j = 0; j < 32; j++) dst[j] = d * (float)b->qs[j];
-    }
-}
-
-static void decode_q6_K(const struct cut_q6_K *b, float *dst, size_t n) {
-    for (; n; n -= 256, b++, dst += 256) {
-        float d = cut_f16_to_f32(b->d);
-        for (int i = 0; i < 256; i++) {
-            int half = i / 128, g = i / 32 % 4, l = i % 32;
-            int low = b->ql[64 * half + 32 * (g & 1) + l] >> 4 * (g >> 1) & 15;
-            int high = b->qh[32 * half + l] >> 2 * g & 3;
-            dst[i] = d * (float)b->scales[i / 16] * (float)((low | high << 4) - 32);
+/* w = d q + m, where there is an m: adding a zero would turn -0 into 0. */
+static void decode_blocks(enum cut_type type, const void *src, float *dst, size_t n) {
+    const bool offset = cut_form_of(type)->offset;
+    for (size_t b = 0; b < n / 32; b++, dst += 32) {
+        struct cut_unpacked u;
+        cut_unpack(type, src, (int)b, &u);
+        for (int i = 0; i < 32; i++) {
+            dst[i] = u.d[i / 16] * (float)u.q[i];
+            if (offset) dst[i] += u.m[i / 16];
         }
     }
 }
@@ -43,9 +29,6 @@ void cut_decode(enum cut_type type, const void *src, float *dst, size_t n) {
     case CUT_F32:  memcpy(dst, src, n * sizeof *dst); break;
     case CUT_F16:  decode_f16(src, dst, n);  break;
     case CUT_BF16: decode_bf16(src, dst, n); break;
-    case CUT_Q4_0: decode_q4_0(src, dst, n); break;
-    case CUT_Q8_0: decode_q8_0(src, dst, n); break;
-    case CUT_Q6_K: decode_q6_K(src, dst, n); break;
-    default: break;                            /* `runs` is false: nobody may ask */
+    default:       decode_blocks(type, src, dst, n); break;
     }
 }

@@ -1,5 +1,5 @@
 /* test_quant.c - half precision over all its values, and the decoders against blocks that llama.cpp wrote. */
-#include "engine/base/base.h"
+#include "engine/quant/unpack.h"
 #include "tests/test.h"
 
 static uint32_t bits(float f) {
@@ -66,29 +66,88 @@ TEST(quant_bf16) {
     CHECK(isnan(cut_bf16_to_f32(cut_f32_to_bf16(from_bits(0x7F800001)))));
 }
 
-/* 64 rows of 256, bit for bit. */
-static void decode_golden(const char *name, enum cut_type type) {
-    char path[128];
-    size_t n_blocks = 0, n_floats = 0;
-    snprintf(path, sizeof path, "tests/fixtures/quant/%s.blocks", name);
-    void *blocks = test_read(path, &n_blocks);
-    snprintf(path, sizeof path, "tests/fixtures/quant/%s.f32", name);
-    float *want = test_read(path, &n_floats);
-    float *got = calloc(64 * 256, sizeof *got);
-    if (!blocks || !want || !got || n_floats != 64 * 256 * 4) {
-        test_fail(__FILE__, __LINE__, "%s is missing (run from the repository's root)", path);
+/* Blocks that llama.cpp wrote, and the floats it reads back: bit for bit. Rows of 256, as many as the file has. */
+static void decode_golden(const char *path_blocks, const char *path_floats, enum cut_type type) {
+    const struct cut_type_info *info = cut_type_info(type);
+    size_t n_blocks = 0, n = 0;
+    void *blocks = test_read(path_blocks, &n_blocks);
+    float *want = test_read(path_floats, &n);
+    n /= sizeof *want;
+    if (!blocks || !want || n < 512 || n_blocks != n / (size_t)info->block * (size_t)info->bytes) {
+        test_fail(__FILE__, __LINE__, "%s is missing or odd (run from the repository's root)", path_blocks);
     } else {
-        cut_decode(type, blocks, got, 64 * 256);
-        for (int i = 0; i < 64 * 256; i++)
-            CHECK(bits(got[i]) == bits(want[i]), "%s: element %d is %a, not %a", name, i, got[i], want[i]);
+        float *got = malloc(n * sizeof *got);
+        cut_decode(type, blocks, got, n);
+        for (size_t i = 0; i < n; i++)
+            CHECK(bits(got[i]) == bits(want[i]), "%s: element %zu is %a, not %a", info->name, i, got[i], want[i]);
+        free(got);
     }
     free(blocks);
     free(want);
-    free(got);
 }
 
-TEST(quant_decode_f16) { decode_golden("f16", CUT_F16); }
-TEST(quant_decode_bf16) { decode_golden("bf16", CUT_BF16); }
-TEST(quant_decode_q4_0) { decode_golden("q4_0", CUT_Q4_0); }
-TEST(quant_decode_q8_0) { decode_golden("q8_0", CUT_Q8_0); }
-TEST(quant_decode_q6_K) { decode_golden("q6_K", CUT_Q6_K); }
+/* Every format but float32 itself that can be decoded: 2 rows of each are kept here (64 of some), the others in the golden folder. */
+static bool in_golden(enum cut_type type) {
+    return type == CUT_F16 || type == CUT_BF16 || (cut_type_info(type) && cut_form_of(type)->scales);
+}
+
+TEST(quant_decode_fixtures) {
+    int formats = 0;
+    for (enum cut_type type = 0; type < CUT_TYPE_COUNT; type++) {
+        if (!in_golden(type)) continue;
+        char blocks[96], floats[96];
+        snprintf(blocks, sizeof blocks, "tests/fixtures/quant/%s.blocks", cut_type_info(type)->name);
+        snprintf(floats, sizeof floats, "tests/fixtures/quant/%s.f32", cut_type_info(type)->name);
+        decode_golden(blocks, floats, type);
+        formats++;
+    }
+    CHECK(formats == 27, "%d", formats);
+}
+
+TEST(quant_decode_golden) {
+    for (enum cut_type type = 0; type < CUT_TYPE_COUNT; type++) {
+        if (!in_golden(type)) continue;
+        char path[96], blocks[1024];
+        snprintf(path, sizeof path, "golden/quant/%s.blocks", cut_type_info(type)->name);
+        if (!test_shared(path)) SKIP("golden data is absent");
+        snprintf(blocks, sizeof blocks, "%s", test_shared(path));
+        snprintf(path, sizeof path, "golden/quant/%s.f32", cut_type_info(type)->name);
+        decode_golden(blocks, test_shared(path), type);
+    }
+}
+
+/* The coded scales of mxfp4 and nvfp4, by their definitions. */
+TEST(quant_coded_scales) {
+    for (int e = 0; e < 256; e++) CHECK((double)cut_e8m0_half((uint8_t)e) == ldexp(1, e - 128), "%d", e);
+    for (int x = 0; x < 256; x++) {
+        int e = x >> 3 & 15, m = x & 7;
+        double want = (x & 127) == 127 ? 0 : e ? ldexp(1 + m / 8.0, e - 7) : ldexp(m, -9);
+        CHECK(cut_ue4m3_half((uint8_t)x) == want / 2, "%d: %g", x, cut_ue4m3_half((uint8_t)x));
+    }
+}
+
+/* What cut_form_of says of a format is what its blocks do, whatever their bytes. */
+TEST(quant_forms) {
+    uint64_t rng = 1;
+    for (enum cut_type type = 0; type < CUT_TYPE_COUNT; type++) {
+        const struct cut_form *form = cut_form_of(type);
+        if (!form->scales) continue;
+        const struct cut_type_info *info = cut_type_info(type);
+        int largest = 0;
+        bool two = false;
+        for (int round = 0; round < 200; round++) {
+            uint8_t block[256];
+            for (int i = 0; i < info->bytes; i++) block[i] = (uint8_t)cut_rng_next(&rng);
+            for (int b = 0; b < info->block / 32; b++) {
+                struct cut_unpacked u;
+                cut_unpack(type, block, b, &u);
+                for (int i = 0; i < 32; i++) largest = cut_max(largest, abs(u.q[i]));
+                if (bits(u.d[0]) != bits(u.d[1])) two = true;
+                CHECK(form->offset || (bits(u.m[0]) == 0 && bits(u.m[1]) == 0), "%s", info->name);
+                CHECK(form->scales == 2 || bits(u.m[0]) == bits(u.m[1]), "%s", info->name);
+            }
+        }
+        CHECK(largest == form->max_q, "%s: %d", info->name, largest);
+        CHECK(two == (form->scales == 2), "%s", info->name);
+    }
+}
