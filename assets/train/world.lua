@@ -607,6 +607,37 @@ function makers.facts(r)
   return quiz(r, s, 10)
 end
 
+-- The same without the questions: facts, then what follows from them, in any order. Nearly every sentence of the second half has one word
+-- that only looking back can tell.
+function makers.answers(r)
+  local s, who, what = teller(r), r.some(names, r.int(2, 4)), r.some(things, 6)
+  for _ = 1, r.int(2, 7) do
+    local A, t = r.pick(who), r.pick(what)
+    if r.maybe(0.35) then s.say("go", { A = A })
+    elseif not s.state.holder[t] then s.say("has", { A = A, t = t })
+    elseif s.state.holder[t] ~= A then s.say("give", { A = s.state.holder[t], B = A, t = t }) end
+  end
+  local all, lines = questions_of(s.state), {}
+  for i = 1, #all > 0 and r.int(4, 12) or 0 do lines[i] = r.pick(all)[2] end
+  return table.concat(s.out, " ") .. "\n" .. table.concat(lines, " "), { holder = s.state.holder }
+end
+
+-- What stands before a word, asked by the word: "a grey spoon, a red hat. hat: red, spoon: grey."
+function makers.backward(r)
+  local list, out, again = r.some(things, r.int(2, 7)), {}, {}
+  local colour = {}
+  for i, t in ipairs(list) do
+    colour[t] = r.pick(colours)
+    out[i] = "a " .. colour[t] .. " " .. t
+  end
+  local said = r.maybe(0.5)
+  for i = 1, r.int(4, 14) do
+    local t = r.pick(list)
+    again[i] = said and ("The %s is %s."):format(t, colour[t]) or t .. ": " .. colour[t]
+  end
+  return table.concat(out, ", ") .. ".\n" .. table.concat(again, said and " " or ", "), { colour = colour }
+end
+
 function makers.copy(r)
   local list = random_list(r, r.int(2, 24))
   local first, again = r.pick { "Say", "Read", "Copy" }, r.pick { "Again", "Once more" }
@@ -780,7 +811,8 @@ end
 -- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
 -- stories, "third" large sums besides, "fourth" says more often who has what,
 -- "fifth" tells of one thing at a time, "sixth" asks more, "seventh" asks nearly everything,
--- "eighth" does so of bare facts too.
+-- "eighth" does so of bare facts too, "ninth" drops the questions and
+-- keeps the answers.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
@@ -797,7 +829,11 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   seventh = { { "chain", 14 }, { "questions", 20 }, { "quiz", 70 }, { "copy", 2 }, { "list", 3 }, { "rounds", 12 }, { "pairs", 4 }, { "sums", 7 }, { "large_sums", 7 },
   { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } },
   eighth = { { "chain", 14 }, { "facts", 70 }, { "questions", 10 }, { "quiz", 40 }, { "copy", 2 }, { "list", 3 }, { "rounds", 5 }, { "pairs", 4 }, { "sums", 9 },
-  { "large_sums", 9 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } } }
+  { "large_sums", 9 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 }, { "define", 1 }, { "group", 1 }, { "chat", 10 } },
+  ninth = { { "chain", 10 }, { "backward", 30 }, { "answers", 70 }, { "facts", 20 }, { "questions", 5 }, { "quiz", 15 }, { "copy", 2 }, { "list", 2 },
+  { "rounds", 4 }, { "pairs", 3 }, { "sums", 8 }, { "large_sums", 8 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 },
+  { "define", 1 }, { "group", 1 }, { "chat", 8 } },
+  tenth = { { "backward", 60 }, { "answers", 40 }, { "pairs", 8 }, { "sums", 4 }, { "chain", 6 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
