@@ -23,6 +23,7 @@ static inline int16_t *cut_q8_s(void *row, int n) { return (int16_t *)((char *)r
 
 /* A matrix product: y[t][r] = sum_c w[r][c] x[t][c], for all tokens t and the rows the caller asks for. */
 struct cut_mm {
+    enum cut_type type;        /* of the weights: it must be the one the function was taken for */
     const void *w;             /* row 0 of the weights */
     size_t w_stride;           /* bytes from row to row */
     int k;                     /* columns */
@@ -69,7 +70,7 @@ struct cut_kernels {
     void (*round_bf16)(float *y, const float *x, int n);          /* to the nearest bfloat16, still as floats; y may be x */
 
     /* Matrix products. mm_q8[type]: quantized weights by q8 activations: integer sums per block of 32 (16 where the
-     * weights have a scale per 16), float sums of the scaled blocks. NULL: the type has no such kernel (floats, or k
+     * weights have a scale per 16), float sums of the scaled blocks and of the offsets. NULL: the type has no such kernel (floats, or k
      * no multiple of 32). mm_f32[type]: decoded weights by floats. */
     cut_mm_fn mm_q8[CUT_TYPE_COUNT], mm_f32[CUT_TYPE_COUNT];
     size_t (*mm_scratch)(int k);                           /* bytes; enough for every type and any number of tokens */

@@ -22,6 +22,7 @@
 #include <math.h>
 
 #include "engine/kernels/kern.h"
+#include "engine/quant/unpack.h"
 
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -216,19 +217,16 @@ static void mm_f32_f16(const struct cut_mm *m, int r0, int r1) { mm_floats(m, r0
 static void mm_f32_bf16(const struct cut_mm *m, int r0, int r1) { mm_floats(m, r0, r1, CUT_BF16); }
 
 /* Quantized weights by floats: decode MM_ROWS rows into scratch first. */
-static void mm_decoded(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+static void mm_f32_decoded(const struct cut_mm *m, int r0, int r1) {
     struct rows w = { m->scratch, cut_round_up((size_t)m->k * sizeof(float), CUT_ALIGN) };
     struct rows x = { m->x, m->x_stride };
     for (int r = r0; r < r1; r += MM_ROWS) {
         int n = cut_min(MM_ROWS, r1 - r);
         for (int i = 0; i < n; i++)
-            cut_decode(type, (const char *)m->w + (size_t)(r + i) * m->w_stride, (float *)row_at(w, i), (size_t)m->k);
+            cut_decode(m->type, (const char *)m->w + (size_t)(r + i) * m->w_stride, (float *)row_at(w, i), (size_t)m->k);
         dot_rows(CUT_F32, w, n, x, m->t, m->k, m->y + r, m->y_stride, false);
     }
 }
-static void mm_f32_q4_0(const struct cut_mm *m, int r0, int r1) { mm_decoded(m, r0, r1, CUT_Q4_0); }
-static void mm_f32_q8_0(const struct cut_mm *m, int r0, int r1) { mm_decoded(m, r0, r1, CUT_Q8_0); }
-static void mm_f32_q6_K(const struct cut_mm *m, int r0, int r1) { mm_decoded(m, r0, r1, CUT_Q6_K); }
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Attention. In a page, the keys of a group are rows of a matrix and the group's queries its tokens: scores are a
@@ -408,11 +406,10 @@ static void fill_float_kernels(struct cut_kernels *k, const char *name) {
     k->mm_f32[CUT_F32] = mm_f32_f32;
     k->mm_f32[CUT_F16] = mm_f32_f16;
     k->mm_f32[CUT_BF16] = mm_f32_bf16;
-    k->mm_f32[CUT_Q4_0] = mm_f32_q4_0;
-    k->mm_f32[CUT_Q8_0] = mm_f32_q8_0;
-    k->mm_f32[CUT_Q6_K] = mm_f32_q6_K;
-    for (int t = 0; t < CUT_TYPE_COUNT; t++)
+    for (int t = 0; t < CUT_TYPE_COUNT; t++) {
+        if (cut_form_of((enum cut_type)t)->scales) k->mm_f32[t] = mm_f32_decoded;
         if (k->mm_f32[t]) k->mm_f32_name[t] = name;
+    }
     k->attn = attn;
     k->attn_scratch = attn_scratch;
     k->scores = scores;

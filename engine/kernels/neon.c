@@ -7,7 +7,6 @@
 #endif
 
 #include "engine/kernels/kern.h"
-#include "engine/quant/blocks.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
  * The float operations lanes.h is written in

@@ -17,7 +17,7 @@
 #include <math.h>
 
 #include "engine/kernels/kern.h"
-#include "engine/quant/blocks.h"
+#include "engine/quant/unpack.h"
 
 /* Remembers the line of the function that follows, for the source pane; the table is at the foot. */
 #define CUT_SOURCE(function) enum { line_of_##function = __LINE__ + 1 };
@@ -127,10 +127,10 @@ static void round_bf16(float *y, const float *x, int n) {
  * double and rounded once: where activations are rounded to 16 bits, a last bit here can tip the next rounding, and from
  * there on two implementations drift apart; the better the sum, the later that happens. */
 CUT_SOURCE(mm_f32)
-static void mm_f32(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+static void mm_f32(const struct cut_mm *m, int r0, int r1) {
     float *w = m->scratch;
     for (int r = r0; r < r1; r++) {
-        cut_decode(type, (const char *)m->w + (size_t)r * m->w_stride, w, (size_t)m->k);
+        cut_decode(m->type, (const char *)m->w + (size_t)r * m->w_stride, w, (size_t)m->k);
         for (int t = 0; t < m->t; t++) {
             const float *x = (const float *)((const char *)m->x + (size_t)t * m->x_stride);
             double sum = 0;
@@ -140,74 +140,49 @@ static void mm_f32(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     }
 }
 
-/* A block of 8-bit activations: x_i = d * q_i, i = 0..31. */
-struct block { float d; const int8_t *q; };
+/* A block of 8-bit activations: x_i = d * q_i, i = 0..31, and the sum s of the q_i of each half. */
+struct block { float d; const int8_t *q; const int16_t *s; };
 
-/* With weights and activations both quantized, a block's share of the sum is
+/* With weights and activations both quantized, the share of 32 columns in the sum is
  *
- *   sum_i (dw * qw_i) (dx * qx_i)  =  dw dx sum_i qw_i qx_i
+ *   sum_i (dw * qw_i + m) (dx * qx_i)  =  dw dx sum_i qw_i qx_i  +  m dx sum_i qx_i
  *
- * where the sum on the right is one of small integers: exact, and what processors do fastest. Only the product of the
- * two scales is a float. Each function below gives the share of block b of a row. */
-CUT_SOURCE(dot_q4_0)
-static float dot_q4_0(const void *row, int b, struct block x) {
-    const struct cut_q4_0 *w = (const struct cut_q4_0 *)row + b;
-    int sum = 0;
-    for (int j = 0; j < 16; j++) {
-        sum += ((w->qs[j] & 15) - 8) * x.q[j];
-        sum += ((w->qs[j] >> 4) - 8) * x.q[j + 16];
+ * where the sums on the right are of small integers: exact, and what processors do fastest; the second is even known
+ * already. Only the products with the scales are floats. unpack.c brings every format into this form. Where the weights
+ * have a scale or an offset for every 16, there are two such sums. */
+CUT_SOURCE(dot_q8)
+static float dot_q8(const struct cut_form *form, const struct cut_unpacked *w, struct block x) {
+    int sum[2] = { 0 };
+    for (int i = 0; i < 32; i++) sum[i / 16] += w->q[i] * x.q[i];
+
+    float share = form->scales == 1 ? w->d[0] * x.d * (float)(sum[0] + sum[1])
+                                    : w->d[0] * x.d * (float)sum[0] + w->d[1] * x.d * (float)sum[1];
+    if (form->offset) {
+        if (form->scales == 1) share += w->m[0] * x.d * (float)(x.s[0] + x.s[1]);
+        else share += w->m[0] * x.d * (float)x.s[0] + w->m[1] * x.d * (float)x.s[1];
     }
-    return cut_f16_to_f32(w->d) * x.d * (float)sum;
+    return share;
 }
 
-CUT_SOURCE(dot_q8_0)
-static float dot_q8_0(const void *row, int b, struct block x) {
-    const struct cut_q8_0 *w = (const struct cut_q8_0 *)row + b;
-    int sum = 0;
-    for (int j = 0; j < 32; j++) sum += w->qs[j] * x.q[j];
-    return cut_f16_to_f32(w->d) * x.d * (float)sum;
-}
-
-/* q6_K has a scale of 8 bits for every 16 weights, so 32 activations meet two of them. The scales are integers too and
- * join the exact sum: |sum| <= 32 * 32 * 127 * 128 < 2^24, which even a float holds exactly. */
-CUT_SOURCE(dot_q6_K)
-static float dot_q6_K(const void *row, int b, struct block x) {
-    const struct cut_q6_K *w = (const struct cut_q6_K *)row + b / 8;    /* a block of 256 weights is 8 of activations */
-    int half = b % 8 / 4, g = b % 4;                                    /* where in it: see blocks.h */
-    int sum = 0;
-    for (int l = 0; l < 32; l++) {
-        int low = w->ql[64 * half + 32 * (g & 1) + l] >> 4 * (g >> 1) & 15;
-        int high = w->qh[32 * half + l] >> 2 * g & 3;
-        sum += w->scales[b % 8 * 2 + l / 16] * ((low | high << 4) - 32) * x.q[l];
-    }
-    return cut_f16_to_f32(w->d) * x.d * (float)sum;
-}
-
-/* The shares of all blocks, added in order. */
+/* The shares of all blocks, added in order. A block of weights is unpacked once and meets every token. */
 CUT_SOURCE(mm_q8)
-static void mm_q8(const struct cut_mm *m, int r0, int r1, float (*dot)(const void *row, int b, struct block x)) {
+static void mm_q8(const struct cut_mm *m, int r0, int r1) {
+    const struct cut_form *form = cut_form_of(m->type);
     for (int r = r0; r < r1; r++) {
-        const char *w = (const char *)m->w + (size_t)r * m->w_stride;
-        for (int t = 0; t < m->t; t++) {
-            void *x = (char *)m->x + (size_t)t * m->x_stride;
-            float sum = 0;
-            for (int b = 0; b < m->k / 32; b++)
-                sum += dot(w, b, (struct block){ cut_q8_d(x, m->k)[b], cut_q8_q(x) + 32 * b });
-            m->y[(size_t)t * m->y_stride + (size_t)r] = sum;
+        const char *row = (const char *)m->w + (size_t)r * m->w_stride;
+        float *y = m->y + r;
+        for (int t = 0; t < m->t; t++) y[(size_t)t * m->y_stride] = 0;
+        for (int b = 0; b < m->k / 32; b++) {
+            struct cut_unpacked w;
+            cut_unpack(m->type, row, b, &w);
+            for (int t = 0; t < m->t; t++) {
+                void *x = (char *)m->x + (size_t)t * m->x_stride;
+                struct block xb = { cut_q8_d(x, m->k)[b], cut_q8_q(x) + 32 * b, cut_q8_s(x, m->k) + 2 * b };
+                y[(size_t)t * m->y_stride] += dot_q8(form, &w, xb);
+            }
         }
     }
 }
-
-static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, dot_q4_0); }
-static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, dot_q8_0); }
-static void mm_q8_q6_K(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, dot_q6_K); }
-
-static void mm_f32_f32(const struct cut_mm *m, int r0, int r1) { mm_f32(m, r0, r1, CUT_F32); }
-static void mm_f32_f16(const struct cut_mm *m, int r0, int r1) { mm_f32(m, r0, r1, CUT_F16); }
-static void mm_f32_bf16(const struct cut_mm *m, int r0, int r1) { mm_f32(m, r0, r1, CUT_BF16); }
-static void mm_f32_q4_0(const struct cut_mm *m, int r0, int r1) { mm_f32(m, r0, r1, CUT_Q4_0); }
-static void mm_f32_q8_0(const struct cut_mm *m, int r0, int r1) { mm_f32(m, r0, r1, CUT_Q8_0); }
-static void mm_f32_q6_K(const struct cut_mm *m, int r0, int r1) { mm_f32(m, r0, r1, CUT_Q6_K); }
 
 static size_t mm_scratch(int k) { return (size_t)k * sizeof(float); }
 
@@ -320,13 +295,12 @@ void cut_kernels_fill_ref(struct cut_kernels *k) {
         .tier = CUT_TIER_REF,
         .rms_norm = rms_norm, .quantize_q8 = quantize_q8, .add = add, .silu_mul = silu_mul, .rope = rope,
         .to_f16 = to_f16, .round_bf16 = round_bf16,
-        .mm_q8 = { [CUT_Q4_0] = mm_q8_q4_0, [CUT_Q8_0] = mm_q8_q8_0, [CUT_Q6_K] = mm_q8_q6_K },
-        .mm_f32 = { [CUT_F32] = mm_f32_f32, [CUT_F16] = mm_f32_f16, [CUT_BF16] = mm_f32_bf16,
-                    [CUT_Q4_0] = mm_f32_q4_0, [CUT_Q8_0] = mm_f32_q8_0, [CUT_Q6_K] = mm_f32_q6_K },
+        .mm_f32 = { [CUT_F32] = mm_f32, [CUT_F16] = mm_f32, [CUT_BF16] = mm_f32 },
         .mm_scratch = mm_scratch,
         .attn = attn, .attn_scratch = attn_scratch, .scores = scores, .softmax = softmax, .mix = mix,
     };
     for (int t = 0; t < CUT_TYPE_COUNT; t++) {
+        if (cut_form_of((enum cut_type)t)->scales) k->mm_q8[t] = mm_q8, k->mm_f32[t] = mm_f32;
         if (k->mm_q8[t]) k->mm_q8_name[t] = "ref";
         if (k->mm_f32[t]) k->mm_f32_name[t] = "ref";
     }
@@ -336,7 +310,7 @@ const struct cut_src *cut_kernel_source(const char *function) {
 #define AT(function) { __FILE__, line_of_##function, #function }
     static const struct cut_src table[] = {
         AT(rms_norm), AT(quantize_q8), AT(add), AT(silu_mul), AT(rope), AT(to_f16), AT(round_bf16), AT(mm_f32), AT(mm_q8),
-        AT(dot_q4_0), AT(dot_q8_0), AT(dot_q6_K), AT(kv_at), AT(scores), AT(softmax), AT(mix), AT(attn),
+        AT(dot_q8), AT(kv_at), AT(scores), AT(softmax), AT(mix), AT(attn),
     };
 #undef AT
     for (size_t i = 0; i < CUT_LEN(table); i++)

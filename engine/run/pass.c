@@ -43,9 +43,9 @@ static void round_bf16(const struct job *j, int i, int r) { j->s->kern.round_bf1
 static void matmul(const struct job *j, int i, int r0, int r1) {
     const struct cut_node *n = node(j, i);
     bool q8 = node(j, n->in[0])->op == CUT_OP_QUANTIZE;
-    struct cut_mm m = { .w = n->w->data, .w_stride = n->w->bytes / n->w->ne[1], .k = (int)n->w->ne[0], .x = value(j, n->in[0]),
-                        .x_stride = stride(j, n->in[0]), .t = rows(j, i), .y = value(j, i), .y_stride = (size_t)width(j, i),
-                        .scratch = j->s->scratch[j->thread] };
+    struct cut_mm m = { .type = n->w->type, .w = n->w->data, .w_stride = n->w->bytes / n->w->ne[1], .k = (int)n->w->ne[0],
+                        .x = value(j, n->in[0]), .x_stride = stride(j, n->in[0]), .t = rows(j, i), .y = value(j, i),
+                        .y_stride = (size_t)width(j, i), .scratch = j->s->scratch[j->thread] };
     if (r0 < r1 && m.t) (q8 ? j->s->kern.mm_q8 : j->s->kern.mm_f32)[n->w->type](&m, r0, r1);
 }
 

@@ -5,7 +5,7 @@
 #include <float.h>
 
 #include "engine/kernels/kern.h"
-#include "engine/quant/blocks.h"
+#include "engine/quant/unpack.h"
 #include "tests/test.h"
 
 /* Every tier this machine has, ref first. */

@@ -28,7 +28,7 @@ TEST(kernels_tiers) {
 /* The source pane points at the line where the reference function begins. */
 TEST(kernels_source) {
     static const char *const names[] = { "rms_norm", "quantize_q8", "add", "silu_mul", "rope", "to_f16", "round_bf16",
-                                         "mm_f32", "mm_q8", "dot_q4_0", "dot_q8_0", "dot_q6_K", "scores", "softmax", "mix",
+                                         "mm_f32", "mm_q8", "dot_q8", "scores", "softmax", "mix",
                                          "attn" };
     for (size_t i = 0; i < CUT_LEN(names); i++) {
         const struct cut_src *s = cut_kernel_source(names[i]);

@@ -1,28 +1,23 @@
-/* test_kernels_mm.c - matrix products of every tier against the reference.
+/* test_kernels_mm.c - matrix products of every tier and format against the reference.
  *
  * Two rounded sums of n terms in different orders differ by at most n * FLT_EPSILON * (sum of magnitudes), to first
  * order (Higham 2002, section 4.2: each errs by at most n - 1 halves of that). n is the number of blocks where integers
- * are summed within blocks, and the number of columns where they are not. A skipped or doubled block is thousands of
- * times larger. Where every partial sum is an integer below 2^24, no rounding happens and equality is asked.
+ * are summed within blocks, and the number of columns where they are not; and what goes into a block's share, its scales and
+ * its offset, adds a few roundings. A skipped or doubled block is thousands of times larger. Where every partial sum is a
+ * multiple of 1/8 below 2^21, no rounding happens and equality is asked.
  */
 #include "tests/kernels/kernels.h"
 
-static const enum cut_type q_types[] = { CUT_Q4_0, CUT_Q8_0, CUT_Q6_K };
-static const enum cut_type all_types[] = { CUT_F32, CUT_F16, CUT_BF16, CUT_Q4_0, CUT_Q8_0, CUT_Q6_K };
+/* Every quantized format; and those whose blocks hold plain numbers. */
+#define EACH_QUANT(type) \
+    for (enum cut_type type = 0; type < CUT_TYPE_COUNT; type++) \
+        if (cut_form_of(type)->scales)
+#define EACH_TYPE(type) \
+    for (enum cut_type type = 0; type < CUT_TYPE_COUNT; type++) \
+        if (cut_type_info(type) && cut_type_info(type)->runs)
 
-static int block_of(enum cut_type type) {
-    return type == CUT_Q6_K ? 256 : type == CUT_Q4_0 || type == CUT_Q8_0 ? 32 : 1;
-}
-
-static size_t row_bytes(enum cut_type type, int k) {
-    switch (type) {
-    case CUT_F32:  return (size_t)k * 4;
-    case CUT_Q4_0: return (size_t)k / 32 * sizeof(struct cut_q4_0);
-    case CUT_Q8_0: return (size_t)k / 32 * sizeof(struct cut_q8_0);
-    case CUT_Q6_K: return (size_t)k / 256 * sizeof(struct cut_q6_K);
-    default:       return (size_t)k * 2;
-    }
-}
+static int block_of(enum cut_type type) { return cut_type_info(type)->block; }
+static size_t row_bytes(enum cut_type type, int k) { return (size_t)(k / block_of(type) * cut_type_info(type)->bytes); }
 
 enum fill { RANDOM, UNIT, LOWEST, HIGHEST, HUGE_AND_TINY };
 static const char *const fill_name[] = { "random", "unit scales", "lowest", "highest", "huge and tiny scales" };
@@ -39,10 +34,44 @@ static uint16_t scale_of(enum fill fill, uint64_t *rng) {
     return cut_f32_to_f16(0.001f + 0.05f * cut_rng_float(rng));
 }
 
-/* Weights of one row. LOWEST and HIGHEST hold every integer at an end of its range. */
+/* Where the float16 numbers of a block are; -1: no second one. */
+static void halves_at(enum cut_type type, int at[2]) {
+    at[0] = 0;
+    at[1] = -1;
+    switch (type) {
+    case CUT_Q4_1: case CUT_Q5_1: case CUT_Q4_K: case CUT_Q5_K: at[1] = 2; break;
+    case CUT_Q2_K:  at[0] = offsetof(struct cut_q2_K, d), at[1] = offsetof(struct cut_q2_K, dmin); break;
+    case CUT_Q3_K:  at[0] = offsetof(struct cut_q3_K, d); break;
+    case CUT_Q6_K:  at[0] = offsetof(struct cut_q6_K, d); break;
+    case CUT_TQ1_0: at[0] = offsetof(struct cut_tq1_0, d); break;
+    case CUT_TQ2_0: at[0] = offsetof(struct cut_tq2_0, d); break;
+    default: break;
+    }
+}
+
+/* The scale of the whole block, wherever the format keeps it. */
+static void set_scale(enum cut_type type, uint8_t *block, enum fill fill, uint64_t *rng) {
+    int at[2];
+    halves_at(type, at);
+    if (type == CUT_MXFP4) {
+        block[0] = fill == UNIT ? 128 : fill == HUGE_AND_TINY ? (random_int(rng, 2) ? 1 : 180) : (uint8_t)(110 + random_int(rng, 12));
+    } else if (type == CUT_NVFP4) {
+        for (int i = 0; i < 4; i++)
+            block[i] = fill == UNIT ? 0x40 : fill == HUGE_AND_TINY ? (random_int(rng, 2) ? 1 : 0x7E) : (uint8_t)(32 + random_int(rng, 32));
+    } else if (type == CUT_IQ1_M) {
+        uint8_t *scales = ((struct cut_iq1_m *)block)->scales;
+        uint16_t d = scale_of(fill, rng);
+        for (int i = 0; i < 4; i++) scales[2 * i + 1] = (uint8_t)((scales[2 * i + 1] & 15) | (d >> 4 * i & 15) << 4);
+    } else {
+        for (int i = 0; i < 2 && at[i] >= 0; i++) {
+            uint16_t d = scale_of(fill, rng);
+            memcpy(block + at[i], &d, 2);
+        }
+    }
+}
+
+/* Weights of one row. LOWEST and HIGHEST hold every integer at an end of its range, or the first and the last entry of its codebook. */
 static void fill_row(enum cut_type type, void *row, int k, enum fill fill, uint64_t *rng) {
-    int byte = fill == LOWEST ? 0 : fill == HIGHEST ? 0xFF : -1;
-#define BYTE (byte < 0 ? (uint8_t)cut_rng_next(rng) : (uint8_t)byte)
     if (block_of(type) == 1) {
         for (int i = 0; i < k; i++) {
             float f = random_float(rng);
@@ -51,27 +80,18 @@ static void fill_row(enum cut_type type, void *row, int k, enum fill fill, uint6
         }
         return;
     }
-    for (int i = 0; i < k / block_of(type); i++) {
-        if (type == CUT_Q4_0) {
-            struct cut_q4_0 *b = (struct cut_q4_0 *)row + i;
-            b->d = scale_of(fill, rng);
-            for (int j = 0; j < 16; j++) b->qs[j] = BYTE;
-        } else if (type == CUT_Q8_0) {
-            struct cut_q8_0 *b = (struct cut_q8_0 *)row + i;
-            b->d = scale_of(fill, rng);
-            for (int j = 0; j < 32; j++)
-                b->qs[j] = fill == LOWEST ? -128 : fill == HIGHEST ? 127 : (int8_t)cut_rng_next(rng);
-        } else {
-            struct cut_q6_K *b = (struct cut_q6_K *)row + i;
-            b->d = scale_of(fill, rng);
-            for (int j = 0; j < 128; j++) b->ql[j] = BYTE;
-            for (int j = 0; j < 64; j++) b->qh[j] = BYTE;
+    int bytes = cut_type_info(type)->bytes;
+    uint8_t *block = row;
+    for (int i = 0; i < k / block_of(type); i++, block += bytes) {
+        for (int j = 0; j < bytes; j++) block[j] = fill == LOWEST ? 0 : fill == HIGHEST ? 0xFF : (uint8_t)cut_rng_next(rng);
+        if (type == CUT_Q8_0 && (fill == LOWEST || fill == HIGHEST))
+            memset(((struct cut_q8_0 *)block)->qs, fill == LOWEST ? -128 : 127, 32);
+        if (type == CUT_Q6_K)
             for (int j = 0; j < 16; j++)
-                b->scales[j] = fill == UNIT ? (int8_t)(random_int(rng, 3) - 1) : fill == LOWEST ? -128 :
-                               fill == HIGHEST ? 127 : (int8_t)cut_rng_next(rng);
-        }
+                ((struct cut_q6_K *)block)->scales[j] = fill == UNIT ? (int8_t)(random_int(rng, 3) - 1) : fill == LOWEST ? -128 :
+                                                        fill == HIGHEST ? 127 : (int8_t)cut_rng_next(rng);
+        set_scale(type, block, fill, rng);
     }
-#undef BYTE
 }
 
 /* 8-bit activations, written directly. */
@@ -99,6 +119,22 @@ struct problem {
     double *bound;             /* of each result: the sum of magnitudes */
 };
 
+/* |d q| + |m| of each weight: with an offset, more than the weight itself. */
+static void magnitudes(enum cut_type type, const void *row, double *out, int k) {
+    float plain[1];
+    for (int c = 0; c < k; c++) {
+        if (cut_form_of(type)->scales) {
+            struct cut_unpacked u;
+            cut_unpack(type, row, c / 32, &u);
+            for (int i = 0; i < 32; i++) out[c + i] = fabs((double)u.d[i / 16] * u.q[i]) + fabs(u.m[i / 16]);
+            c += 31;
+        } else {
+            cut_decode(type, (const char *)row + row_bytes(type, c), plain, 1);
+            out[c] = fabs(plain[0]);
+        }
+    }
+}
+
 static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int rows, enum fill fill, uint64_t seed) {
     uint64_t rng = seed;
     struct problem p = { .type = type, .q8 = q8, .k = k, .t = t, .rows = rows };
@@ -108,7 +144,7 @@ static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int
         fill_row(type, w + (size_t)r * stride, k, fill, &rng);
         if (r % 7 == 5) memset(w + (size_t)r * stride, 0, stride);     /* a row of zeros now and then */
     }
-    float *decoded = buffer((size_t)k * 4);
+    double *magnitude = buffer((size_t)k * sizeof *magnitude);
     p.y = buffer((size_t)t * (size_t)rows * 4);
     p.bound = buffer((size_t)t * (size_t)rows * 8);
     for (int i = 0; i < t; i++) {
@@ -117,19 +153,17 @@ static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int
         else for (int c = 0; c < k; c++) ((float *)row)[c] = random_float(&rng);
     }
     for (int r = 0; r < rows; r++) {
-        cut_decode(type, w + (size_t)r * stride, decoded, (size_t)k);
+        magnitudes(type, w + (size_t)r * stride, magnitude, k);
         for (int i = 0; i < t; i++) {
             void *row = x + (size_t)i * x_stride;
             double sum = 0;
-            for (int c = 0; c < k; c++) {
-                double xc = q8 ? (double)cut_q8_d(row, k)[c / 32] * cut_q8_q(row)[c] : ((float *)row)[c];
-                sum += fabs(decoded[c] * xc);
-            }
+            for (int c = 0; c < k; c++)
+                sum += magnitude[c] * fabs(q8 ? (double)cut_q8_d(row, k)[c / 32] * cut_q8_q(row)[c] : ((float *)row)[c]);
             p.bound[i * rows + r] = sum;
         }
     }
-    free(decoded);
-    p.m = (struct cut_mm){ .w = w, .w_stride = stride, .k = k, .x = x, .x_stride = x_stride, .t = t, .y = p.y,
+    free(magnitude);
+    p.m = (struct cut_mm){ .type = type, .w = w, .w_stride = stride, .k = k, .x = x, .x_stride = x_stride, .t = t, .y = p.y,
                            .y_stride = (size_t)rows };
     return p;
 }
@@ -160,11 +194,11 @@ static void against_ref(enum cut_type type, bool q8, int k, int t, int rows, enu
         memset(p.y, 0xFF, n * 4);                  /* NaN: nothing may be left over */
         compute(&p, tier, 0, rows);
         for (size_t i = 0; i < n; i++) {
-            double terms = q8 ? k / 32 : k, allowed = terms * FLT_EPSILON * p.bound[i] + FLT_MIN;
-            if (q8 && fill == UNIT && p.bound[i] < 0x1p24) allowed = 0;
+            double terms = q8 ? k / 32 + 3 : k, allowed = terms * FLT_EPSILON * p.bound[i] + FLT_MIN;
+            if (q8 && fill == UNIT && p.bound[i] < 0x1p21) allowed = 0;
             double off = fabs((double)p.y[i] - want[i]);
-            CHECK(off <= allowed, "%s type %d k %d t %d %s: token %zu row %zu: %.9g, ref %.9g, allowed %.3g",
-                  cut_tier_name(tier), type, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i],
+            CHECK(off <= allowed, "%s %s k %d t %d %s: token %zu row %zu: %.9g, ref %.9g, allowed %.3g",
+                  cut_tier_name(tier), cut_type_info(type)->name, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i],
                   want[i], allowed);
         }
     }
@@ -173,69 +207,66 @@ static void against_ref(enum cut_type type, bool q8, int k, int t, int rows, enu
 }
 
 TEST(kernels_mm_q8_tokens) {
-    for (size_t i = 0; i < CUT_LEN(q_types); i++)
-        for (int t = 1; t <= 20; t++) against_ref(q_types[i], true, 512, t, 21, RANDOM);
+    EACH_QUANT(type)
+        for (int t = 1; t <= 20; t++) against_ref(type, true, 512, t, 21, RANDOM);
 }
 
 TEST(kernels_mm_q8_columns) {
     static const int blocks[] = { 1, 2, 3, 5, 7, 8, 9, 11, 15, 16, 17, 31, 33, 64, 176, 344 };
     for (size_t i = 0; i < CUT_LEN(blocks); i++)
-        for (size_t j = 0; j < CUT_LEN(q_types); j++) {
+        EACH_QUANT(type) {
             int k = blocks[i] * 32;
-            if (k % block_of(q_types[j])) k = blocks[i] % 8 * 256;
-            against_ref(q_types[j], true, k, 1, 9, RANDOM);
-            against_ref(q_types[j], true, k, 6, 5, RANDOM);
+            if (k % block_of(type)) k = blocks[i] % 8 * block_of(type);
+            against_ref(type, true, k, 1, 9, RANDOM);
+            against_ref(type, true, k, 6, 5, RANDOM);
         }
 }
 
 TEST(kernels_mm_q8_rows) {
-    for (size_t i = 0; i < CUT_LEN(q_types); i++)
+    EACH_QUANT(type)
         for (int rows = 1; rows <= 70; rows += rows < 20 ? 1 : 7) {
-            against_ref(q_types[i], true, 256, 1, rows, RANDOM);
-            against_ref(q_types[i], true, 256, 5, rows, RANDOM);
+            against_ref(type, true, 256, 1, rows, RANDOM);
+            against_ref(type, true, 256, 5, rows, RANDOM);
         }
 }
 
 TEST(kernels_mm_q8_extremes) {
     static const enum fill fills[] = { UNIT, LOWEST, HIGHEST, HUGE_AND_TINY };
-    for (size_t i = 0; i < CUT_LEN(q_types); i++)
+    EACH_QUANT(type)
         for (size_t f = 0; f < CUT_LEN(fills); f++)
             for (int t = 1; t <= 17; t += 4) {
-                against_ref(q_types[i], true, 256, t, 18, fills[f]);
-                against_ref(q_types[i], true, 2048, t, 6, fills[f]);
+                against_ref(type, true, 256, t, 18, fills[f]);
+                against_ref(type, true, 2048, t, 6, fills[f]);
             }
 }
 
-/* All integers at the ends of their ranges, all scales 1: the sum is known, and must come out exactly. */
+/* All integers at the ends of their ranges, all scales of blocks 1: the sum is known, and must come out exactly. */
 TEST(kernels_mm_q8_exact_sums) {
     enum { K = 256, T = 9, ROWS = 17 };
-    for (size_t i = 0; i < CUT_LEN(q_types); i++)
+    EACH_QUANT(type)
         for (int high = 0; high < 2; high++) {
-            enum cut_type type = q_types[i];
+            uint64_t rng = 1;
             struct problem p = problem_new(type, true, K, T, ROWS, high ? HIGHEST : LOWEST, 1);
             for (int r = 0; r < ROWS; r++)
-                for (int b = 0; b < K / block_of(type); b++) {
-                    char *row = (char *)p.m.w + (size_t)r * p.m.w_stride;
-                    if (type == CUT_Q4_0) ((struct cut_q4_0 *)row)[b].d = 0x3C00;
-                    if (type == CUT_Q8_0) ((struct cut_q8_0 *)row)[b].d = 0x3C00;
-                    if (type == CUT_Q6_K) ((struct cut_q6_K *)row)[b].d = 0x3C00;
-                }
+                for (int b = 0; b < K / block_of(type); b++)
+                    set_scale(type, (uint8_t *)p.m.w + (size_t)r * p.m.w_stride + (size_t)(b * cut_type_info(type)->bytes), UNIT, &rng);
             for (int t = 0; t < T; t++)
                 for (int b = 0; b < K / 32; b++) cut_q8_d((char *)p.m.x + (size_t)t * p.m.x_stride, K)[b] = 1;
-            double weight = type == CUT_Q4_0 ? (high ? 7 : -8) : type == CUT_Q8_0 ? (high ? 127 : -128) :
-                            high ? 127 * 31 : -128 * -32;
             EACH_TIER(tier)
                 for (int n = 1; n <= T; n += T - 1) {
                     p.m.t = n;
                     compute(&p, tier, 0, ROWS);
-                    for (int t = 0; t < n; t++)
-                        for (int r = 0; r < ROWS; r++) {
-                            bool zero = r % 7 == 5;
-                            if (zero && type != CUT_Q8_0) continue;       /* its bytes were cleared, its scale set */
-                            double want = zero ? 0 : weight * (t & 1 ? 127 : -127) * K;
-                            CHECK(p.y[t * ROWS + r] == want, "%s type %d: %.9g, not %.9g", cut_tier_name(tier), type,
+                    for (int r = 0; r < ROWS; r++) {
+                        float w[K];
+                        double sum = 0;
+                        cut_decode(type, (const char *)p.m.w + (size_t)r * p.m.w_stride, w, K);
+                        for (int c = 0; c < K; c++) sum += w[c];
+                        for (int t = 0; t < n; t++) {
+                            double want = sum * (t & 1 ? 127 : -127);
+                            CHECK(p.y[t * ROWS + r] == want, "%s %s: %.9g, not %.9g", cut_tier_name(tier), cut_type_info(type)->name,
                                   p.y[t * ROWS + r], want);
                         }
+                    }
                 }
             problem_free(&p);
         }
@@ -243,11 +274,11 @@ TEST(kernels_mm_q8_exact_sums) {
 
 TEST(kernels_mm_f32_shapes) {
     static const int ks[] = { 1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 64, 172, 288, 512, 1000, 2048 };
-    for (size_t i = 0; i < CUT_LEN(all_types); i++)
+    EACH_TYPE(type)
         for (size_t j = 0; j < CUT_LEN(ks); j++) {
-            if (ks[j] % block_of(all_types[i])) continue;
+            if (ks[j] % block_of(type)) continue;
             for (int t = 1; t <= 20; t += j % 3 + 1)
-                against_ref(all_types[i], false, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
+                against_ref(type, false, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
         }
 }
 
@@ -255,11 +286,11 @@ TEST(kernels_mm_f32_shapes) {
 TEST(kernels_mm_ranges) {
     enum { ROWS = 83, K = 256 };
     for (int q8 = 0; q8 < 2; q8++)
-        for (size_t i = 0; i < CUT_LEN(all_types); i++)
+        EACH_TYPE(type)
             EACH_TIER(tier) {
-                if (q8 && block_of(all_types[i]) == 1) continue;
+                if (q8 && block_of(type) == 1) continue;
                 for (int t = 1; t <= 17; t += t < 5 ? 1 : 6) {
-                    struct problem p = problem_new(all_types[i], q8, K, t, ROWS, RANDOM, 7);
+                    struct problem p = problem_new(type, q8, K, t, ROWS, RANDOM, 7);
                     size_t bytes = (size_t)t * ROWS * 4;
                     float *whole = buffer(bytes);
                     compute(&p, tier, 0, ROWS);
@@ -271,7 +302,7 @@ TEST(kernels_mm_ranges) {
                         compute(&p, tier, r, next);
                         CHECK(next == ROWS || isnan(p.y[next]));
                     }
-                    CHECK(!memcmp(whole, p.y, bytes), "%s type %d q8 %d t %d", cut_tier_name(tier), all_types[i], q8, t);
+                    CHECK(!memcmp(whole, p.y, bytes), "%s type %d q8 %d t %d", cut_tier_name(tier), type, q8, t);
                     free(whole);
                     problem_free(&p);
                 }
@@ -282,10 +313,10 @@ TEST(kernels_mm_ranges) {
 TEST(kernels_mm_tokens_alone) {
     enum { ROWS = 9, K = 256, T = 13 };
     for (int q8 = 0; q8 < 2; q8++)
-        for (size_t i = 0; i < CUT_LEN(all_types); i++)
+        EACH_TYPE(type)
             EACH_TIER(tier) {
-                if (q8 && (tier != CUT_TIER_REF || block_of(all_types[i]) == 1)) continue;
-                struct problem p = problem_new(all_types[i], q8, K, T, ROWS, RANDOM, 3);
+                if (q8 && (tier != CUT_TIER_REF || block_of(type) == 1)) continue;
+                struct problem p = problem_new(type, q8, K, T, ROWS, RANDOM, 3);
                 float *all = buffer(T * ROWS * 4);
                 compute(&p, tier, 0, ROWS);
                 memcpy(all, p.y, T * ROWS * 4);
@@ -294,8 +325,7 @@ TEST(kernels_mm_tokens_alone) {
                 for (int t = 0; t < T; t++) {
                     p.m.x = x + (size_t)t * p.m.x_stride;
                     compute(&p, tier, 0, ROWS);
-                    CHECK(!memcmp(all + t * ROWS, p.y, ROWS * 4), "%s type %d token %d", cut_tier_name(tier),
-                          all_types[i], t);
+                    CHECK(!memcmp(all + t * ROWS, p.y, ROWS * 4), "%s type %d token %d", cut_tier_name(tier), type, t);
                 }
                 p.m.x = x;
                 free(all);
@@ -305,10 +335,10 @@ TEST(kernels_mm_tokens_alone) {
 
 /* A block of activations that holds a NaN reaches every result; a block of zeros none. */
 TEST(kernels_mm_q8_nan) {
-    for (size_t i = 0; i < CUT_LEN(q_types); i++)
+    EACH_QUANT(type)
         EACH_TIER(tier)
             for (int t = 1; t <= 8; t += 7) {
-                struct problem p = problem_new(q_types[i], true, 512, t, 5, UNIT, 9);
+                struct problem p = problem_new(type, true, 512, t, 5, UNIT, 9);
                 void *row = (void *)p.m.x;
                 struct cut_kernels k;
                 cut_kernels_init(&k, tier);
