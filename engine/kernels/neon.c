@@ -7,6 +7,8 @@
 #endif
 
 #include "engine/kernels/kern.h"
+#include "engine/quant/codebooks.h"
+#include "engine/quant/unpack.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
  * The float operations lanes.h is written in
@@ -122,46 +124,122 @@ static void quantize_q8(void *row, const float *x, int n) {
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
- * Quantized weights. A tile of 4 rows by T tokens: a block of each row is unpacked to signed bytes in registers and
- * meets T tokens there. Each row and token has four partial sums, added at the end in the same order for all, so that
+ * Quantized weights: to signed bytes. The formats met most are unpacked here, 16 bytes at a time; the others by unpack.c.
+ */
+INLINE float scale_of(uint16_t half) { return vgetq_lane_f32(from_f16(vdup_n_u16(half)), 0); }
+INLINE void put_scale(struct cut_unpacked *u, float d) { u->d[0] = u->d[1] = d; }
+INLINE void put(struct cut_unpacked *u, uint8x16_t first, uint8x16_t second, int zero) {
+    vst1q_s8(u->q, vsubq_s8(vreinterpretq_s8_u8(first), vdupq_n_s8((int8_t)zero)));
+    vst1q_s8(u->q + 16, vsubq_s8(vreinterpretq_s8_u8(second), vdupq_n_s8((int8_t)zero)));
+}
+
+/* `bits` bits of each of 16 bytes, from bit `from` up. */
+INLINE uint8x16_t field(const uint8_t *p, int from, int bits) {
+    return vandq_u8(vshlq_u8(vld1q_u8(p), vdupq_n_s8((int8_t)-from)), vdupq_n_u8((uint8_t)((1 << bits) - 1)));
+}
+
+/* 32 nibbles in 16 bytes, the low ones first, each looked up in a table of sixteen. */
+INLINE void put_looked_up(struct cut_unpacked *u, const int8_t table[16], const uint8_t *qs) {
+    int8x16_t t = vld1q_s8(table);
+    vst1q_s8(u->q, vqtbl1q_s8(t, field(qs, 0, 4)));
+    vst1q_s8(u->q + 16, vqtbl1q_s8(t, field(qs, 4, 4)));
+}
+
+static void unpack(enum cut_type type, const void *row, int b, struct cut_unpacked *u) {
+    int i = b % 8;                                 /* where in a super-block; blocks.h says what lies where */
+    switch (type) {
+    case CUT_Q4_0: {
+        const struct cut_q4_0 *w = (const struct cut_q4_0 *)row + b;
+        put_scale(u, scale_of(w->d));
+        put(u, field(w->qs, 0, 4), field(w->qs, 4, 4), 8);
+        break;
+    }
+    case CUT_Q8_0: {
+        const struct cut_q8_0 *w = (const struct cut_q8_0 *)row + b;
+        put_scale(u, scale_of(w->d));
+        memcpy(u->q, w->qs, 32);
+        break;
+    }
+    case CUT_Q4_K: {
+        const struct cut_q4_K *w = (const struct cut_q4_K *)row + b / 8;
+        const uint8_t *qs = w->qs + 32 * (i / 2);
+        int scale, min;
+        cut_q4_K_scale(w->scales, i, &scale, &min);
+        put_scale(u, scale_of(w->d) * (float)scale);
+        u->m[0] = u->m[1] = -(scale_of(w->dmin) * (float)min);
+        put(u, field(qs, 4 * (i % 2), 4), field(qs + 16, 4 * (i % 2), 4), 0);
+        break;
+    }
+    case CUT_Q5_K: {
+        const struct cut_q5_K *w = (const struct cut_q5_K *)row + b / 8;
+        const uint8_t *qs = w->qs + 32 * (i / 2);
+        int scale, min;
+        cut_q4_K_scale(w->scales, i, &scale, &min);
+        put_scale(u, scale_of(w->d) * (float)scale);
+        u->m[0] = u->m[1] = -(scale_of(w->dmin) * (float)min);
+        put(u, vsliq_n_u8(field(qs, 4 * (i % 2), 4), field(w->qh, i, 1), 4),
+            vsliq_n_u8(field(qs + 16, 4 * (i % 2), 4), field(w->qh + 16, i, 1), 4), 0);
+        break;
+    }
+    case CUT_Q6_K: {
+        const struct cut_q6_K *w = (const struct cut_q6_K *)row + b / 8;
+        int g = i % 4;
+        const uint8_t *ql = w->ql + 64 * (i / 4) + 32 * (g & 1), *qh = w->qh + 32 * (i / 4);
+        for (int h = 0; h < 2; h++) u->d[h] = scale_of(w->d) * (float)w->scales[2 * i + h];
+        put(u, vsliq_n_u8(field(ql, 4 * (g >> 1), 4), field(qh, 2 * g, 2), 4),
+            vsliq_n_u8(field(ql + 16, 4 * (g >> 1), 4), field(qh + 16, 2 * g, 2), 4), 32);
+        break;
+    }
+    case CUT_IQ4_NL: {
+        const struct cut_iq4_nl *w = (const struct cut_iq4_nl *)row + b;
+        put_scale(u, scale_of(w->d));
+        put_looked_up(u, cut_iq4_values, w->qs);
+        break;
+    }
+    case CUT_IQ4_XS: {
+        const struct cut_iq4_xs *w = (const struct cut_iq4_xs *)row + b / 8;
+        int low = w->scales_l[i / 2] >> 4 * (i % 2) & 15, high = w->scales_h >> 2 * i & 3;
+        put_scale(u, scale_of(w->d) * (float)((low | high << 4) - 32));
+        put_looked_up(u, cut_iq4_values, w->qs + 16 * i);
+        break;
+    }
+    case CUT_MXFP4: {
+        const struct cut_mxfp4 *w = (const struct cut_mxfp4 *)row + b;
+        put_scale(u, cut_e8m0_half(w->e));
+        put_looked_up(u, cut_e2m1_doubled, w->qs);
+        break;
+    }
+    default: cut_unpack(type, row, b, u); break;
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Quantized weights by 8-bit activations. Four rows are unpacked, all their columns, and stay in the cache while the tokens
+ * pass, four at a time. Each row and token has four partial sums, added at the end in the same order for all, so that
  * here, too, a result does not depend on its company.
  */
 
-/* The 32 weights of block b. */
-INLINE int8x16x2_t block_bytes(enum cut_type type, const void *row, int b) {
-    int8x16x2_t w;
-    if (type == CUT_Q4_0) {
-        uint8x16_t v = vld1q_u8(((const struct cut_q4_0 *)row + b)->qs);
-        w.val[0] = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), vdupq_n_s8(8));
-        w.val[1] = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(v, 4)), vdupq_n_s8(8));
-    } else if (type == CUT_Q6_K) {
-        const struct cut_q6_K *at = (const struct cut_q6_K *)row + b / 8;
-        int half = b % 8 / 4, g = b % 4;
-        const uint8_t *ql = at->ql + 64 * half + 32 * (g & 1), *qh = at->qh + 32 * half;
-        int8x16_t down_low = vdupq_n_s8((int8_t)(-4 * (g >> 1))), down_high = vdupq_n_s8((int8_t)(-2 * g));
-        for (int i = 0; i < 2; i++) {
-            uint8x16_t low = vandq_u8(vshlq_u8(vld1q_u8(ql + 16 * i), down_low), vdupq_n_u8(15));
-            uint8x16_t high = vandq_u8(vshlq_u8(vld1q_u8(qh + 16 * i), down_high), vdupq_n_u8(3));
-            w.val[i] = vsubq_s8(vreinterpretq_s8_u8(vsliq_n_u8(low, high, 4)), vdupq_n_s8(32));
-        }
-    } else {
-        const int8_t *q = ((const struct cut_q8_0 *)row + b)->qs;
-        w.val[0] = vld1q_s8(q);
-        w.val[1] = vld1q_s8(q + 16);
-    }
-    return w;
-}
+/* 32 columns of four rows. d and m: [half][row]. */
+struct tile {
+    int8_t q[4][32];
+    float d[2][4], m[2][4];
+};
 
-INLINE float block_scale(enum cut_type type, const void *row, int b) {
-    uint16_t d = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b)->d :
-                 type == CUT_Q8_0 ? ((const struct cut_q8_0 *)row + b)->d : ((const struct cut_q6_K *)row + b / 8)->d;
-    return vgetq_lane_f32(from_f16(vdup_n_u16(d)), 0);
+/* Rows beyond n repeat the last one; their results are not stored. */
+static void unpack_rows(enum cut_type type, struct rows w, int n, int k, struct tile *tiles) {
+    struct cut_unpacked u = { 0 };
+    for (int r = 0; r < 4; r++)
+        for (int b = 0; b < k / 32; b++) {
+            unpack(type, row_at(w, cut_min(r, n - 1)), b, &u);
+            memcpy(tiles[b].q[r], u.q, sizeof u.q);
+            for (int h = 0; h < 2; h++) tiles[b].d[h][r] = u.d[h], tiles[b].m[h][r] = u.m[h];
+        }
 }
 
 /* sum += the products of 16 bytes, by fours. Without SDOT, by way of 16 bits: two products, each at most
  * 128 * 127 = 16256, just fit.
  *
- * GCC can be told, line by line, to assemble an instruction that the processor may lack; mm_q8_*_sdot runs only where
+ * GCC can be told, line by line, to assemble an instruction that the processor may lack; mm_q8_sdot runs only where
  * HWCAP promises it. Clang cannot, and uses SDOT when the whole file is compiled for it (-march=armv8.2-a+dotprod). */
 #if defined(__ARM_FEATURE_DOTPROD)
 enum { KNOWS_SDOT = 1 };
@@ -183,62 +261,73 @@ INLINE int32x4_t dot16(bool sdot, int32x4_t sum, int8x16_t w, int8x16_t q) {
     return vpadalq_s16(sum, pairs);
 }
 
-INLINE void mm_tile(enum cut_type type, bool sdot, struct rows w, int n, struct rows x, const int T, int k, float *y,
-                    size_t y_stride) {
-    const void *wr[4];
-    vf sum[4][4];
-    for (int r = 0; r < 4; r++) wr[r] = row_at(w, cut_min(r, n - 1));
-    for (int t = 0; t < T; t++)
+/* Four rows by T tokens. Offsets are summed apart, a lane for each row. */
+INLINE void mm_tiles(struct cut_form form, bool sdot, const struct tile *tiles, int n, struct rows x, const int T, int k, float *y,
+                     size_t y_stride) {
+    vf sum[4][4], offsets[4];
+    for (int t = 0; t < T; t++) {
+        offsets[t] = v_zero();
         for (int r = 0; r < 4; r++) sum[t][r] = v_zero();
-
-    for (int b = 0; b < k / 32; b++) {
-        int8x16x2_t bytes[4];
-        float d[4];
-        for (int r = 0; r < 4; r++) {
-            bytes[r] = block_bytes(type, wr[r], b);
-            d[r] = block_scale(type, wr[r], b);
-        }
+    }
+    for (int b = 0; b < k / 32; b++, tiles++) {
         for (int t = 0; t < T; t++) {
             void *xt = (void *)row_at(x, t);
             int8x16_t q0 = vld1q_s8(cut_q8_q(xt) + 32 * b), q1 = vld1q_s8(cut_q8_q(xt) + 32 * b + 16);
             float dx = cut_q8_d(xt, k)[b];
             for (int r = 0; r < 4; r++) {
-                int32x4_t acc = dot16(sdot, vdupq_n_s32(0), bytes[r].val[0], q0);
-                if (type == CUT_Q6_K) {
-                    const int8_t *s = ((const struct cut_q6_K *)wr[r] + b / 8)->scales + b % 8 * 2;
-                    int32x4_t second = dot16(sdot, vdupq_n_s32(0), bytes[r].val[1], q1);
-                    acc = vmlaq_n_s32(vmulq_n_s32(acc, s[0]), second, s[1]);
-                } else {
-                    acc = dot16(sdot, acc, bytes[r].val[1], q1);
+                int32x4_t acc = dot16(sdot, vdupq_n_s32(0), vld1q_s8(tiles->q[r]), q0);
+                if (form.scales == 2) {
+                    sum[t][r] = vfmaq_n_f32(sum[t][r], vcvtq_f32_s32(acc), tiles->d[0][r] * dx);
+                    acc = vdupq_n_s32(0);
                 }
-                sum[t][r] = vfmaq_n_f32(sum[t][r], vcvtq_f32_s32(acc), d[r] * dx);
+                acc = dot16(sdot, acc, vld1q_s8(tiles->q[r] + 16), q1);
+                sum[t][r] = vfmaq_n_f32(sum[t][r], vcvtq_f32_s32(acc), tiles->d[1][r] * dx);
+            }
+            if (form.offset) {
+                const int16_t *s = cut_q8_s(xt, k) + 2 * b;
+                offsets[t] = vfmaq_n_f32(offsets[t], v_load(tiles->m[0]), dx * (float)s[0]);
+                offsets[t] = vfmaq_n_f32(offsets[t], v_load(tiles->m[1]), dx * (float)s[1]);
             }
         }
     }
-    for (int t = 0; t < T; t++) v_sum4(sum[t], y + (size_t)t * y_stride, n);
+    for (int t = 0; t < T; t++) {
+        float four[4];
+        v_sum4(sum[t], four, 4);
+        vf out = form.offset ? v_add(v_load(four), offsets[t]) : v_load(four);
+        if (n == 4) v_store(y + (size_t)t * y_stride, out);
+        else v_store_n(y + (size_t)t * y_stride, out, n);
+    }
 }
 
-INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type, bool sdot) {
+INLINE void mm_formed(const struct cut_mm *m, int r0, int r1, struct cut_form form, bool sdot) {
     for (int r = r0; r < r1; r += 4) {
         struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
+        struct tile *tiles = m->scratch;
         int n = cut_min(4, r1 - r), t = 0;
+        unpack_rows(m->type, w, n, m->k, tiles);
         for (; t + 4 <= m->t; t += 4) {
             struct rows x = { (const char *)m->x + (size_t)t * m->x_stride, m->x_stride };
-            mm_tile(type, sdot, w, n, x, 4, m->k, m->y + (size_t)t * m->y_stride + r, m->y_stride);
+            mm_tiles(form, sdot, tiles, n, x, 4, m->k, m->y + (size_t)t * m->y_stride + r, m->y_stride);
         }
         for (; t < m->t; t++) {
             struct rows x = { (const char *)m->x + (size_t)t * m->x_stride, m->x_stride };
-            mm_tile(type, sdot, w, n, x, 1, m->k, m->y + (size_t)t * m->y_stride + r, m->y_stride);
+            mm_tiles(form, sdot, tiles, n, x, 1, m->k, m->y + (size_t)t * m->y_stride + r, m->y_stride);
         }
     }
 }
-static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0, false); }
-static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0, false); }
-static void mm_q8_q6_K(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K, false); }
-static void mm_q8_q4_0_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0, true); }
-static void mm_q8_q8_0_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0, true); }
-static void mm_q8_q6_K_sdot(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K, true); }
 
+/* Compiled once for each of the four forms. */
+INLINE void mm_any(const struct cut_mm *m, int r0, int r1, bool sdot) {
+    const struct cut_form *form = cut_form_of(m->type);
+    if (form->scales == 1 && !form->offset) mm_formed(m, r0, r1, (struct cut_form){ .scales = 1 }, sdot);
+    else if (form->scales == 1) mm_formed(m, r0, r1, (struct cut_form){ .scales = 1, .offset = true }, sdot);
+    else if (!form->offset) mm_formed(m, r0, r1, (struct cut_form){ .scales = 2 }, sdot);
+    else mm_formed(m, r0, r1, (struct cut_form){ .scales = 2, .offset = true }, sdot);
+}
+static void mm_q8(const struct cut_mm *m, int r0, int r1) { mm_any(m, r0, r1, false); }
+static void mm_q8_sdot(const struct cut_mm *m, int r0, int r1) { mm_any(m, r0, r1, true); }
+
+/* MM_ROWS rows as floats, or four unpacked: the second is less. */
 static size_t mm_scratch(int k) { return MM_ROWS * cut_round_up((size_t)k * sizeof(float), CUT_ALIGN); }
 
 static bool has_sdot(void) {
@@ -253,9 +342,10 @@ void cut_kernels_fill_neon(struct cut_kernels *k) {
     bool sdot = has_sdot();
     fill_float_kernels(k, "neon");
     k->quantize_q8 = quantize_q8;
-    k->mm_q8[CUT_Q4_0] = sdot ? mm_q8_q4_0_sdot : mm_q8_q4_0;
-    k->mm_q8[CUT_Q8_0] = sdot ? mm_q8_q8_0_sdot : mm_q8_q8_0;
-    k->mm_q8[CUT_Q6_K] = sdot ? mm_q8_q6_K_sdot : mm_q8_q6_K;
-    k->mm_q8_name[CUT_Q4_0] = k->mm_q8_name[CUT_Q8_0] = k->mm_q8_name[CUT_Q6_K] = sdot ? "neon sdot" : "neon";
+    for (int t = 0; t < CUT_TYPE_COUNT; t++)
+        if (k->mm_q8[t]) {
+            k->mm_q8[t] = sdot ? mm_q8_sdot : mm_q8;
+            k->mm_q8_name[t] = sdot ? "neon sdot" : "neon";
+        }
     k->mm_scratch = mm_scratch;
 }
