@@ -90,7 +90,18 @@ TEST(golden_llama_f16) { real("llama-f16", 1e-2, 1); }
 TEST(golden_llama_bf16) { real("llama-bf16", 1e-2, 1); }
 TEST(golden_llama_q8_0) { real("llama-q8_0", 1, 1e-3); }
 TEST(golden_llama_q6_k) { real("llama-q6_k", 1, 1e-3); }
+TEST(golden_llama_q5_k_m) { real("llama-q5_k_m", 1, 1e-3); }
+TEST(golden_llama_q5_k_s) { real("llama-q5_k_s", 1, 1e-3); }
+TEST(golden_llama_q5_1) { real("llama-q5_1", 1, 1e-3); }
+TEST(golden_llama_q5_0) { real("llama-q5_0", 1, 1e-3); }
+TEST(golden_llama_q4_k_m) { real("llama-q4_k_m", 1, 1e-3); }
+TEST(golden_llama_q4_k_s) { real("llama-q4_k_s", 1, 1e-3); }
+TEST(golden_llama_q4_1) { real("llama-q4_1", 1, 1e-3); }
 TEST(golden_llama_q4_0) { real("llama-q4_0", 1, 1e-3); }
+TEST(golden_llama_iq4_nl) { real("llama-iq4_nl", 1, 1e-3); }
+TEST(golden_llama_iq4_xs) { real("llama-iq4_xs", 1, 1e-3); }
+TEST(golden_llama_q3_k_m) { real("llama-q3_k_m", 1, 1e-2); }
+TEST(golden_llama_q2_k) { real("llama-q2_k", 1, 1e-2); }
 TEST(golden_stories260K_f32) { real("stories260K-f32", 1e-4, 1e-8); }
 TEST(golden_stories260K_q8_0) { real("stories260K-q8_0", 1, 1e-3); }
 TEST(golden_stories260K_q4_0) { real("stories260K-q4_0", 1, 1e-3); }
@@ -125,7 +136,10 @@ static bool write_decoded(const char *from, const char *to, struct cut_err *err)
 }
 
 TEST(golden_activations_f32) {
-    static const char *const names[] = { "llama-q8_0", "llama-q6_k", "llama-q4_0", "stories260K-q8_0", "stories260K-q4_0" };
+    static const char *const names[] = {
+        "llama-q8_0", "llama-q6_k", "llama-q5_k_m", "llama-q5_k_s", "llama-q5_1", "llama-q5_0", "llama-q4_k_m", "llama-q4_k_s", "llama-q4_1",
+        "llama-q4_0", "llama-iq4_nl", "llama-iq4_xs", "llama-q3_k_m", "llama-q2_k", "stories260K-q8_0", "stories260K-q4_0",
+    };
     const char *plain = test_tmp("golden-decoded.gguf");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[96];
