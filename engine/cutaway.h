@@ -56,6 +56,10 @@ struct cut_err {
 enum cut_status cut_fail(struct cut_err *err, enum cut_status code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* How a long job tells its caller how far it is: the part done, 0 to 1, and what it is at. Returning false stops the job,
+ * which then returns CUT_ECANCEL. Called on the thread that runs the job; wherever it is a parameter, it may be NULL. */
+typedef bool (*cut_progress_fn)(void *user, double part, const char *what);
+
 /* ---------------------------------------------------------------------------------------------------------------
  * Number formats
  *
@@ -257,6 +261,26 @@ const struct cut_gguf *cut_model_gguf(const struct cut_model *m);
 const struct cut_vocab *cut_model_vocab(const struct cut_model *m);
 /* "q4_0", "f16": the format that holds most of the weights. */
 const char *cut_model_type_name(const struct cut_model *m);
+
+/* The same model with its tensors in other formats, made in memory: no file is written. choose names the format of each tensor of
+ * base in turn. A tensor whose format does not change, or that cannot be stored in the chosen one (cut_tensor_fits), is borrowed from
+ * base, as are metadata and vocabulary; so base must outlive the result, and the cost is that of the tensors that do change. The
+ * weights are decoded and encoded again, shared out over the pool (may be NULL). CUT_EUSAGE: a chosen format cannot be encoded;
+ * CUT_EFILE: a weight that is no finite number, with its tensor and index. */
+struct cut_pool;
+typedef enum cut_type (*cut_type_fn)(void *user, const struct cut_tensor_info *t);
+enum cut_status cut_model_rebuild(struct cut_model **out, const struct cut_model *base, cut_type_fn choose, void *user,
+                                  struct cut_pool *pool, cut_progress_fn progress, void *progress_user, struct cut_err *err);
+/* Can the tensor be stored in this format and run? It must be a matrix with rows of whole blocks, and the format encoded and run. */
+bool cut_tensor_fits(const struct cut_tensor_info *t, enum cut_type type);
+/* The model this one was rebuilt from; NULL: it was opened from a file. */
+const struct cut_model *cut_model_base(const struct cut_model *m);
+/* Overwrite one block of a tensor of a rebuilt model; blocks are counted through the rows, bytes holds what the tensor's format needs
+ * for one. The block as it was goes to old (may be NULL): writing that back undoes the edit. A borrowed tensor is copied first, so base
+ * never changes. No session may be running on the model; those that exist see the new weights from their next pass on, while
+ * what their caches hold stays as it was computed. CUT_EUSAGE: no rebuilt model, no such tensor, no such block. */
+enum cut_status cut_model_edit_block(struct cut_model *m, const char *tensor, uint64_t block, const void *bytes, void *old,
+                                     struct cut_err *err);
 
 /* Write a model whose every weight follows from a seed: `cutaway synth`. args are "key=value", as listed in
  * engine/model/synth.c. */
@@ -591,7 +615,6 @@ struct cut_bench_result {
     double prefill_tps, decode_tps;    /* medians */
     struct cut_bench_round round[64];  /* r of them */
 };
-typedef bool (*cut_progress_fn)(void *user, double part, const char *what);
 enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
                           struct cut_bench_result *out, struct cut_err *err);
 
@@ -649,6 +672,7 @@ struct cut_perplexity_result {
     double perplexity;         /* exp(loss) */
     double loss;               /* nats per token */
     uint64_t tokens, documents;
+    double error;              /* standard error of the perplexity */
 };
 enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_progress_fn progress, void *user,
                                struct cut_perplexity_result *out, struct cut_err *err);
@@ -656,6 +680,243 @@ enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_prog
 /* Write a model with its matrices in another format; vectors, and matrices whose rows are no whole number of blocks, keep theirs. */
 enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user,
                              struct cut_err *err);
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Measuring damage: what a model loses against a reference of the same vocabulary
+ *
+ * Two distributions over the vocabulary, from two rows of logits, softmax taken in double by way of log-sum-exp:
+ *
+ *   KL(p || q) = sum_v p_v (ln p_v - ln q_v)         in nats, p the reference     (Kullback and Leibler 1951)
+ */
+struct cut_divergence {
+    double kl;                 /* of all n tokens; >= 0 up to rounding */
+    double logp, logq;         /* ln of what the reference and the model gave the token that came */
+    int32_t top_ref, top;      /* the most likely token of each; the lower id where two are equal */
+    double p_top_ref, p_top;   /* what each gives its own most likely token */
+};
+/* ref and x: n logits each. id: the token that came, or -1: then logp and logq are 0. */
+void cut_diverge(const float *ref, const float *x, int n, int32_t id, struct cut_divergence *out);
+
+/* The same over many tokens, as llama.cpp's perplexity tool reports it. An error is the standard error of its mean:
+ * sqrt((mean of squares - square of mean) / (tokens - 1)). dp is the probability of the token that came, by the model, minus that by the
+ * reference. */
+struct cut_damage {
+    uint64_t tokens;
+    double ppl_ref, ppl_ref_error, ppl, ppl_error;
+    double ln_ratio, ln_ratio_error;       /* ln(ppl / ppl_ref), paired token by token: the errors they share cancel */
+    double kl, kl_error, kl_median, kl_p90, kl_p95, kl_p99, kl_max;    /* nats */
+    double same_top, same_top_error;       /* share of tokens, 0 to 1 */
+    double dp, dp_error, dp_rms, dp_rms_error;
+    uint64_t dp_up, dp_down;               /* tokens that became likelier, less likely: even is noise, a tilt down is damage */
+};
+
+/* Perplexity as llama.cpp's tool defines it. The text, with BOS in front, is cut into chunks of `chunk` tokens; what is left over at
+ * the end is not used; the first token of each is replaced by BOS. Each is evaluated from an empty cache, and of each the second
+ * half is counted: the tokens at chunk / 2 + 1 and after. With a reference the same tokens give a cut_damage: either a second
+ * session (of a model with the same vocabulary, lent the same pool), or a file that an earlier run saved. */
+struct cut_chunks_opts {
+    int chunk;                 /* tokens; 0: 512, or what the context holds if that is less */
+    int max_chunks;            /* 0: all */
+    struct cut_session *ref;   /* NULL: none */
+    const char *ref_file;      /* saved logits; NULL: none */
+    const char *save;          /* save this model's logits there (F32, exactly); NULL: do not */
+    double *kl;                /* the KL of each token counted, up to n_kl of them; NULL: do not keep them */
+    size_t n_kl;
+};
+struct cut_chunks_result {
+    double perplexity, error;  /* exp of the mean of -ln p, and its standard error */
+    uint64_t tokens;           /* counted */
+    int chunks;
+    struct cut_damage damage;  /* against the reference; damage.tokens is 0 without one */
+};
+enum cut_status cut_perplexity_chunks(struct cut_session *s, const char *text, const struct cut_chunks_opts *o, cut_progress_fn progress,
+                                      void *user, struct cut_chunks_result *out, struct cut_err *err);
+
+/* ---- lockstep: two to four builds of a model decode one prompt together
+ *
+ * Build 0 is the reference. In each step every build evaluates the same token, the reference's last one ("teacher forced"); what
+ * they then predict is compared over the whole vocabulary, the reference's sampler chooses the next token, and it is appended to the
+ * text with the comparison. Each build's own sampler (same options, same seed: common random numbers) chooses too. Where
+ * that choice first differs from the reference's, the build has diverged: from there on it also decodes a text of its own, on a
+ * sequence forked from the common one, which shares its cells. Up to there its free text is the reference's, so the two together are
+ * what the build writes by itself. Nothing is kept of the logits: there is no logits file. */
+enum { CUT_LOCKSTEP_MAX = 4 };
+struct cut_lockstep;
+struct cut_lockstep_opts {
+    int n_predict;             /* tokens to generate after the prompt; 0: 64 */
+    int n_batch;               /* tokens of the prompt evaluated in one step; 0: 16 */
+    struct cut_sampler_opts sampler;   /* all zero is greedy with top_p 0, which is refused: start from cut_sampler_defaults */
+    bool own_seeds;            /* build i draws with seed + i instead of the same seed */
+    enum cut_type kv_type;     /* CUT_F16 or CUT_F32 */
+    enum cut_tier tier;
+    bool activations_f32;
+    struct cut_pool *pool;     /* borrowed, lent to the builds in turn; NULL: the calling thread alone */
+};
+/* The builds must outlive the lockstep, have the same vocabulary and, for the layer errors, the same shape. The prompt has at least one
+ * token. All memory is allocated here, except what the first call of cut_lockstep_layers needs. */
+enum cut_status cut_lockstep_new(struct cut_lockstep **out, const struct cut_model *const *build, int n_builds, const int32_t *prompt,
+                                 int n_prompt, const struct cut_lockstep_opts *o, struct cut_err *err);
+void cut_lockstep_free(struct cut_lockstep *l);
+/* One more token for all builds and their forks (while the prompt lasts: n_batch tokens of it). *done: the reference has reached an end
+ * token or n_predict, and every fork likewise; then nothing more happens. CUT_ECANCEL: cut_lockstep_cancel; the step is taken up again
+ * by the next call. */
+enum cut_status cut_lockstep_step(struct cut_lockstep *l, bool *done, struct cut_err *err);
+/* Ask a step, or cut_lockstep_layers, to stop. From any thread. */
+void cut_lockstep_cancel(struct cut_lockstep *l);
+
+int cut_lockstep_builds(const struct cut_lockstep *l);
+/* A build's session, to look at its counters and memory. Sequence 0 is the common text, 1 the fork, 2 is scratch. Do not run it. */
+const struct cut_session *cut_lockstep_session(const struct cut_lockstep *l, int build);
+/* The reference's text, prompt first; the last token is not evaluated yet. Borrowed until the next step. *n_prompt may be NULL. */
+const int32_t *cut_lockstep_text(const struct cut_lockstep *l, int *n, int *n_prompt);
+
+/* What a build made of token i of that text before it came. */
+struct cut_lock_token {
+    bool scored;               /* false: the first token, which nothing predicts, and tokens still ahead */
+    float kl;                  /* KL(reference || build), nats; 0 for the reference */
+    float p_ref, p;            /* what the reference and this build gave token i */
+    int32_t top_ref, top;      /* their most likely tokens, and what each gave its own */
+    float p_top_ref, p_top;
+    int32_t choice;            /* what this build's sampler would have gone on with; -1: inside the prompt */
+};
+/* NULL: out of range. Borrowed until the lockstep is freed. */
+const struct cut_lock_token *cut_lockstep_token(const struct cut_lockstep *l, int build, int i);
+/* The first i at which the build chose another token than the reference; -1: none so far. */
+int cut_lockstep_diverged(const struct cut_lockstep *l, int build);
+/* The build's own tokens from there on; *n = 0 while it has not diverged. *ended: it came to an end token. Borrowed until the next step. */
+const int32_t *cut_lockstep_fork(const struct cut_lockstep *l, int build, int *n, bool *ended);
+
+struct cut_lock_build {
+    struct cut_damage damage;  /* over the tokens scored so far, prompt included */
+    uint64_t bytes;            /* of weights */
+    double bits;               /* per weight, vectors included */
+    double decode_s;           /* time in passes of a single teacher-forced token, and how many there were */
+    int decoded;
+    double tps;                /* decoded / decode_s; 0: none yet */
+    struct cut_counters counters;
+};
+void cut_lockstep_summary(const struct cut_lockstep *l, int build, struct cut_lock_build *out);
+
+/* Where the error enters: |x - y| / |x| (L2 over the dimensions) of the residual stream after each layer, x the reference's, for
+ * token i of the text, which must be evaluated (i < n - 1). The token is evaluated once more by the reference and by the build,
+ * unfused, on a scratch fork; the texts are not disturbed. error: n_layer floats. *first: the first layer above the threshold; -1: none.
+ * Costs about two decode steps, and little when the same token of the reference is asked for again. CUT_EUSAGE: the shapes differ. */
+enum cut_status cut_lockstep_layers(struct cut_lockstep *l, int build, int i, float threshold, float *error, int *first,
+                                    struct cut_err *err);
+
+/* ---- weights, before and after */
+
+/* How far a tensor's weights moved: a the original, b the same tensor in another format. rms are over the whole tensor; the
+ * percentiles are of |a - b| / (rms of a's row), to 1 %. */
+struct cut_weight_error {
+    double rms, rmse, max;     /* rms of a; root mean square and largest |a - b| */
+    double relative;           /* rmse / rms */
+    double p50, p90, p99, p999;
+    uint64_t worst_row, worst_col;     /* where max is */
+    uint64_t zeros;            /* weights that were not 0 and became 0 */
+};
+/* CUT_EUSAGE: the shapes differ. The pool may be NULL. */
+enum cut_status cut_weight_error(const struct cut_tensor_info *a, const struct cut_tensor_info *b, struct cut_pool *pool,
+                                 struct cut_weight_error *out, struct cut_err *err);
+
+/* Anatomy of a group of 32 neighbours of a row, of which one set the scale. */
+struct cut_outlier {
+    uint64_t block;            /* the block of b's format it stands in, counted through the rows */
+    uint64_t row, col;         /* of its first weight */
+    int at;                    /* which of the 32 is the largest */
+    float value;               /* that weight */
+    float ratio;               /* |value| / rms of the group, at most sqrt(32) */
+    int zeros;                 /* of the others, how many became 0 and were not */
+    float rmse, rmse_without;  /* error of the others: as they are, and encoded again with the outlier set to 0 */
+};
+/* The n groups with most zeros, worst first (where equal: the larger ratio); *n becomes how many there are. rmse_without is computed
+ * where b's format can be encoded, else it equals rmse. */
+enum cut_status cut_outliers(const struct cut_tensor_info *a, const struct cut_tensor_info *b, struct cut_pool *pool,
+                             struct cut_outlier *out, int *n, struct cut_err *err);
+/* The same for one group, the g-th of the tensor. */
+enum cut_status cut_outlier_at(const struct cut_tensor_info *a, const struct cut_tensor_info *b, uint64_t g, struct cut_outlier *out,
+                               struct cut_err *err);
+
+/* ---- sensitivity: which tensor hurts
+ *
+ * One tensor at a time is put into another format, the rest stays as it is, and the mean KL to the untouched model over the tokens of a
+ * text is measured. The reference's logits are kept in memory (n_tokens * n_vocab floats). Results are cached. */
+struct cut_sens;
+struct cut_sens_opts {
+    int max_tokens;            /* of the text; 0: 64 */
+    enum cut_tier tier;
+    struct cut_pool *pool;     /* borrowed; NULL: the calling thread alone */
+};
+struct cut_sens_row {
+    const char *tensor;
+    enum cut_type from, to;
+    uint64_t bytes_from, bytes_to;
+    bool fits;                 /* false: the tensor cannot be stored so (a vector, or rows of another multiple); nothing below counts */
+    bool measured;
+    double rel_rmse;           /* of the weights: cut_weight_error.relative */
+    double out_error;          /* |(W - W') x| / |W x| over real activations x; NAN where the tensor multiplies nothing */
+    double kl;                 /* mean, nats */
+    double kl_per_mb;          /* kl / MB (1e6 bytes) saved; 0 where nothing is saved */
+    double seconds;            /* that measuring it took */
+};
+/* Evaluates the text once. The model must outlive it; the text is ids, at least two. */
+enum cut_status cut_sens_new(struct cut_sens **out, const struct cut_model *m, const int32_t *ids, int n, const struct cut_sens_opts *o,
+                             struct cut_err *err);
+void cut_sens_free(struct cut_sens *s);
+int cut_sens_tensors(const struct cut_sens *s);            /* those of the file, in its order */
+/* What is known of tensor i in a format; measured is false where nothing is. Costs nothing. */
+void cut_sens_get(const struct cut_sens *s, int i, enum cut_type type, struct cut_sens_row *out);
+/* The same, measured now if it is not yet. */
+enum cut_status cut_sens_measure(struct cut_sens *s, int i, enum cut_type type, struct cut_sens_row *out, struct cut_err *err);
+/* The iterator: measure the next tensor that is not measured in this format, the largest first. *i is which; -1: all are. */
+enum cut_status cut_sens_next(struct cut_sens *s, enum cut_type type, int *i, struct cut_err *err);
+/* How many tensors are left to measure in a format, and about how long they will take; seconds is -1 before the first. */
+int cut_sens_left(const struct cut_sens *s, enum cut_type type, double *seconds);
+/* Mean KL and weight bytes of any mix of formats, measured. */
+enum cut_status cut_sens_mix(struct cut_sens *s, cut_type_fn choose, void *user, double *kl, uint64_t *bytes, struct cut_err *err);
+/* Stop the call under way, from any thread. A request stays until it has stopped one call. */
+void cut_sens_cancel(struct cut_sens *s);
+
+/* A recipe: all tensors in a low format, then one after the other raised to a better one, each time the choice that saves most KL for a
+ * byte, as long as it fits the budget. What a choice saves is taken from the single-tensor measurements, as if they added up; cut_sens_mix
+ * measures what it really gives. */
+struct cut_recipe_step {
+    int tensor;                /* for cut_sens_get */
+    const char *name;
+    enum cut_type from, to;
+    uint64_t more;             /* bytes */
+    double saves;              /* nats */
+    uint64_t size;             /* of all weights, after this step: never above the budget */
+    double kl;                 /* expected after it */
+};
+/* better: formats to choose from, n_better of them. step: room for cap steps; *n: how many were chosen; *size and *kl (may be NULL): before
+ * the first. Measures what is not measured yet. CUT_EUSAGE: the budget does not even hold the low format. */
+enum cut_status cut_recipe(struct cut_sens *s, enum cut_type low, const enum cut_type *better, int n_better, uint64_t budget,
+                           struct cut_recipe_step *step, int cap, int *n, uint64_t *size, double *kl, cut_progress_fn progress,
+                           void *user, struct cut_err *err);
+/* The recipe as options of `cutaway quantize` and llama.cpp's tool, "--tensor-type blk.21.ffn_down.weight=q8_0", a line each; later steps
+ * of the same tensor replace earlier ones. Returns the length, as snprintf does; writes at most cap bytes, terminated. */
+size_t cut_recipe_text(const struct cut_recipe_step *step, int n, char *out, size_t cap);
+
+/* ---- compare: several builds over one text */
+struct cut_compare_opts {
+    struct cut_chunks_opts text;   /* chunk and max_chunks count */
+    struct cut_bench_opts bench;   /* r = 0: no speeds */
+    int kl_points;                 /* tokens whose KL is kept for the plot */
+    enum cut_tier tier;
+    struct cut_pool *pool;
+};
+struct cut_compare_row {
+    uint64_t bytes;            /* of weights */
+    double bits;               /* per weight */
+    struct cut_chunks_result text;     /* against the first build */
+    double prefill_tps, decode_tps;    /* 0: not measured */
+    double *kl;                /* the caller's, kl_points of them; NULL: none */
+    int n_kl;
+};
+/* One build against the reference (NULL: this is the reference). row->kl is set by the caller; the rest is filled. */
+enum cut_status cut_compare(const struct cut_model *ref, const struct cut_model *m, const char *text, const struct cut_compare_opts *o,
+                            cut_progress_fn progress, void *user, struct cut_compare_row *row, struct cut_err *err);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Training
