@@ -25,6 +25,12 @@ size_t cut_kv_type_size(enum cut_kv_type type);
 /* Compute t->bytes from its type and shape. Returns false, and says what is wrong in `why`, when they make no tensor. */
 bool cut_tensor_measure(struct cut_tensor_info *t, char *why, size_t cap);
 
+/* A second tensor table over an open file, to point at other data: its rows are a copy that *table lets the caller change (types and
+ * data; names, shapes and order stay). Metadata and everything else is g's, which must outlive it. Close it like any other. */
+enum cut_status cut_gguf_view(struct cut_gguf **out, const struct cut_gguf *g, struct cut_tensor_info **table, struct cut_err *err);
+/* After rows were changed: their sizes, and the offsets they would have in a file that holds them in this order. */
+void cut_gguf_view_settle(struct cut_gguf *view);
+
 static inline uint32_t cut_load_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
 static inline uint64_t cut_load_u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
 

@@ -24,6 +24,7 @@ struct cut_gguf {
     struct cut_tensor_info *tensor;
     const struct cut_kv **kv_by_key;                   /* sorted, for lookup */
     const struct cut_tensor_info **tensor_by_name;
+    bool view;                                         /* metadata is another's */
 };
 
 struct reader {
@@ -498,12 +499,46 @@ enum cut_status cut_gguf_parse(struct cut_gguf **out, const char *name, const vo
     return load(out, name, NULL, data, size, flags, err);
 }
 
+enum cut_status cut_gguf_view(struct cut_gguf **out, const struct cut_gguf *g, struct cut_tensor_info **table, struct cut_err *err) {
+    size_t n = (size_t)g->head.n_tensors;
+    struct cut_gguf *v = cut_calloc(1, sizeof *v, "a tensor table", err);
+    if (!v) return CUT_ENOMEM;
+    *v = (struct cut_gguf){ .head = g->head, .kv = g->kv, .kv_by_key = g->kv_by_key, .view = true };
+    v->tensor = cut_calloc(n, sizeof *v->tensor, "a tensor table", err);
+    v->tensor_by_name = cut_calloc(n, sizeof *v->tensor_by_name, "a tensor table", err);
+    if (!v->tensor || !v->tensor_by_name) {
+        cut_gguf_close(v);
+        return CUT_ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        v->tensor[i] = g->tensor[i];
+        v->tensor_by_name[i] = v->tensor + (g->tensor_by_name[i] - g->tensor);
+    }
+    *table = v->tensor;
+    *out = v;
+    return CUT_OK;
+}
+
+void cut_gguf_view_settle(struct cut_gguf *v) {
+    uint64_t at = v->head.data_offset;
+    char why[120];
+    for (uint64_t i = 0; i < v->head.n_tensors; i++) {
+        cut_tensor_measure(&v->tensor[i], why, sizeof why);    /* the format fits: who changed it has seen to that */
+        v->tensor[i].offset = at;
+        at = cut_round_up(at + v->tensor[i].bytes, v->head.alignment);
+    }
+    v->head.file_bytes = at;
+    v->head.mapped = false;
+}
+
 void cut_gguf_close(struct cut_gguf *g) {
     if (!g) return;
     free(g->tensor_by_name);
-    free(g->kv_by_key);
     free(g->tensor);
-    free(g->kv);
+    if (!g->view) {
+        free(g->kv_by_key);
+        free(g->kv);
+    }
     cut_arena_done(&g->arena);
     cut_file_close(&g->file);
     free(g);

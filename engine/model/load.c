@@ -129,7 +129,9 @@ enum cut_status cut_model_open(struct cut_model **out, const char *path, unsigne
 
 void cut_model_close(struct cut_model *m) {
     if (!m) return;
-    cut_vocab_free(m->vocab);
+    if (!m->base) cut_vocab_free(m->vocab);
+    for (uint64_t i = 0; m->owned && i < cut_gguf_head(m->gguf)->n_tensors; i++) cut_free_aligned(m->owned[i]);
+    free(m->owned);
     cut_gguf_close(m->gguf);
     cut_arena_done(&m->arena);
     free(m);

@@ -27,6 +27,11 @@ struct cut_model {
     struct cut_layer *layer;
     float *rope_factors;       /* rope_dim / 2 divisors of the frequencies; NULL: none */
     uint64_t n_claimed;        /* tensors of the file that have found their role */
+
+    /* a model rebuilt from another (rebuild.c): gguf is a view of base's, the vocabulary is base's */
+    const struct cut_model *base;      /* NULL: opened from a file */
+    struct cut_tensor_info *table;     /* the view's tensors */
+    void **owned;              /* per tensor: its data, where that is not base's; else NULL */
 };
 
 /* ---- for the architectures: reading metadata "ARCH.key", and weights with the shape they must have */
