@@ -761,7 +761,7 @@ void cut_lockstep_free(struct cut_lockstep *l);
  * token or n_predict, and every fork likewise; then nothing more happens. CUT_ECANCEL: cut_lockstep_cancel; the step is taken up again
  * by the next call. */
 enum cut_status cut_lockstep_step(struct cut_lockstep *l, bool *done, struct cut_err *err);
-/* Ask a step, or cut_lockstep_layers, to stop. From any thread. */
+/* Ask a step, or cut_lockstep_layers, to stop. From any thread. A request stays until it has stopped one call. */
 void cut_lockstep_cancel(struct cut_lockstep *l);
 
 int cut_lockstep_builds(const struct cut_lockstep *l);

@@ -5,18 +5,10 @@
  * double over log p taken from the logits by the log-sum-exp of their largest (so that nothing overflows). */
 #include <math.h>
 
+#include "engine/tools/damage.h"
 #include "engine/train/text.h"
 
-/* -log softmax(x)[id] */
-static double surprise(const float *x, int n, int32_t id) {
-    float max = x[0];
-    double sum = 0;
-    for (int i = 1; i < n; i++) max = fmaxf(max, x[i]);
-    for (int i = 0; i < n; i++) sum += exp((double)x[i] - (double)max);
-    return (double)max + log(sum) - (double)x[id];
-}
-
-static enum cut_status measure(struct cut_session *s, const int32_t *id, int n, double *sum, struct cut_err *err) {
+static enum cut_status measure(struct cut_session *s, const int32_t *id, int n, struct cut_moments *sum, struct cut_err *err) {
     enum cut_stop why;
     int n_vocab = cut_model_config(cut_session_model(s))->n_vocab, most = cut_session_opts(s)->n_batch;
     enum cut_status st = cut_session_truncate(s, 0, 0, err);
@@ -26,7 +18,7 @@ static enum cut_status measure(struct cut_session *s, const int32_t *id, int n, 
         if (!st) st = cut_session_run(s, &why, err);
         for (int k = 0; !st && k < part; k++) {
             const float *x = cut_session_logits(s, k);
-            if (x) *sum += surprise(x, n_vocab, id[i + k + 1]);
+            if (x) cut_moments_add(sum, cut_surprise(x, n_vocab, id[i + k + 1]));
             else st = cut_fail(err, CUT_EUSAGE, "the measurement met a breakpoint: clear it first");
         }
     }
@@ -38,7 +30,7 @@ enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_prog
     struct cut_corpus c;
     enum cut_status st = cut_corpus_read(&c, text, cut_model_vocab(cut_session_model(s)), cut_session_opts(s)->n_ctx, err);
     if (st) return st;
-    double sum = 0;
+    struct cut_moments sum = { 0, 0 };
     uint64_t n = 0;
     for (size_t d = 0; !st && d < c.n; d++) {
         int len = (int)(c.start[d + 1] - c.start[d]);
@@ -47,7 +39,13 @@ enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_prog
         if (!st && progress && !progress(user, (double)(d + 1) / (double)c.n, "documents"))
             st = cut_fail(err, CUT_ECANCEL, "the measurement was stopped");
     }
-    if (!st) *out = (struct cut_perplexity_result){ exp(sum / (double)n), sum / (double)n, n, c.n };
+    if (!st) {
+        struct cut_perplexity_result r = { .tokens = n, .documents = c.n };
+        cut_moments_tell(sum, n, &r.loss, &r.error);
+        r.perplexity = exp(r.loss);
+        r.error *= r.perplexity;       /* d exp(x) = exp(x) dx */
+        *out = r;
+    }
     cut_corpus_done(&c);
     return st;
 }
