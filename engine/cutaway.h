@@ -854,12 +854,12 @@ struct cut_sens_row {
     bool fits;                 /* false: the tensor cannot be stored so (a vector, or rows of another multiple); nothing below counts */
     bool measured;
     double rel_rmse;           /* of the weights: cut_weight_error.relative */
-    double out_error;          /* |(W - W') x| / |W x| over real activations x; NAN where the tensor multiplies nothing */
+    double out_error;          /* |(W - W') x| / |W x| over real activations x of the text's last tokens (embeddings: over their rows) */
     double kl;                 /* mean, nats */
     double kl_per_mb;          /* kl / MB (1e6 bytes) saved; 0 where nothing is saved */
     double seconds;            /* that measuring it took */
 };
-/* Evaluates the text once. The model must outlive it; the text is ids, at least two. */
+/* Evaluates the text, n tokens of which the first max_tokens count, once. The model must outlive it. */
 enum cut_status cut_sens_new(struct cut_sens **out, const struct cut_model *m, const int32_t *ids, int n, const struct cut_sens_opts *o,
                              struct cut_err *err);
 void cut_sens_free(struct cut_sens *s);
@@ -868,7 +868,7 @@ int cut_sens_tensors(const struct cut_sens *s);            /* those of the file,
 void cut_sens_get(const struct cut_sens *s, int i, enum cut_type type, struct cut_sens_row *out);
 /* The same, measured now if it is not yet. */
 enum cut_status cut_sens_measure(struct cut_sens *s, int i, enum cut_type type, struct cut_sens_row *out, struct cut_err *err);
-/* The iterator: measure the next tensor that is not measured in this format, the largest first. *i is which; -1: all are. */
+/* The iterator: measure the next tensor that fits this format and is not measured in it, the largest first. *i is which; -1: all are. */
 enum cut_status cut_sens_next(struct cut_sens *s, enum cut_type type, int *i, struct cut_err *err);
 /* How many tensors are left to measure in a format, and about how long they will take; seconds is -1 before the first. */
 int cut_sens_left(const struct cut_sens *s, enum cut_type type, double *seconds);
@@ -884,7 +884,7 @@ struct cut_recipe_step {
     int tensor;                /* for cut_sens_get */
     const char *name;
     enum cut_type from, to;
-    uint64_t more;             /* bytes */
+    int64_t more;              /* bytes; below 0 where the better format is also smaller */
     double saves;              /* nats */
     uint64_t size;             /* of all weights, after this step: never above the budget */
     double kl;                 /* expected after it */
