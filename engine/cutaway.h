@@ -58,6 +58,7 @@ enum cut_status cut_fail(struct cut_err *err, enum cut_status code, const char *
 
 /* How a long job tells its caller how far it is: the part done, 0 to 1, and what it is at. Returning false stops the job,
  * which then returns CUT_ECANCEL. Called on the thread that runs the job; wherever it is a parameter, it may be NULL. */
+/* What long jobs call (it may be NULL): the part done, 0 to 1, and what is under way. Returning false stops the job with CUT_ECANCEL. */
 typedef bool (*cut_progress_fn)(void *user, double part, const char *what);
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -99,6 +100,58 @@ float cut_f16_to_f32(uint16_t h);
 uint16_t cut_f32_to_f16(float f);
 float cut_bf16_to_f32(uint16_t h);
 uint16_t cut_f32_to_bf16(float f);
+
+/* ---- methods of quantization, for study
+ *
+ * How to choose the integers is a question apart from how to store them. These methods answer it for one matrix W
+ * [rows][cols], rows contiguous, and what that layer is given to multiply: activations X [tokens][cols]. All of them
+ * round to b bits on an even grid, whose step is a half-precision number shared by a tensor, a row, or `group` columns of a row:
+ *
+ *   symmetric    w' = d q,        q in [-(2^(b-1) - 1), 2^(b-1) - 1],   d = max|w| / (2^(b-1) - 1)
+ *   asymmetric   w' = d (q - z),  q in [0, 2^b - 1],                    d = (max w - min w) / (2^b - 1), z = -min w / d, rounded
+ *
+ * The result is W', the reconstructed matrix, in floats; nothing here writes a file. */
+enum cut_method {
+    CUT_METHOD_ROUND,      /* each weight to its nearest point of the grid; looks at no activation */
+    CUT_METHOD_GPTQ,       /* column after column, the error of each made good by those still to come (Frantar et al. 2023,
+                              section 3) */
+    CUT_METHOD_AWQ,        /* columns that meet large activations are widened before rounding, by s = mean|x|^alpha, and
+                              narrowed after it (Lin et al. 2024, section 3.2) */
+    CUT_METHOD_SPLIT,      /* columns that meet outlying activations stay in half precision (Dettmers et al. 2022, section 3.2) */
+    CUT_METHOD_COUNT,
+};
+enum { CUT_GROUP_ROW = 0, CUT_GROUP_TENSOR = -1 };
+struct cut_method_opts {
+    enum cut_method method;
+    int bits;              /* 2 to 8 */
+    int group;             /* columns that share a step, from 1; CUT_GROUP_ROW or CUT_GROUP_TENSOR */
+    bool asymmetric;
+    int act_bits;          /* round activations too, symmetrically, a step per token: 2 to 8; 0: they stay floats. Not for AWQ */
+    float damping;         /* GPTQ: this share of the mean of H's diagonal is added to the diagonal */
+    int alphas;            /* AWQ: alpha is tried at this many places from 0 (plain rounding) up to, without, 1 */
+    float outlier;         /* SPLIT: a column counts as outlying when its largest |x| is this many times the rms of X */
+};
+extern const struct cut_method_opts cut_method_defaults;   /* ROUND, 4 bits, a row, symmetric, 0, 0.01, 20, 6 */
+const char *cut_method_name(enum cut_method m);            /* "round", "gptq", "awq", "split" */
+int cut_method_by_name(const char *name);                  /* -1: unknown */
+
+struct cut_method_result {
+    double weight_error;   /* |W - W'| / |W|, Frobenius norms */
+    double output_error;   /* |Y - Y'| / |Y| for Y = X W^T, on the activations the method was given */
+    double bits_per_weight;    /* with steps, zero points, AWQ's scales and SPLIT's columns at 16 bits */
+    float alpha;           /* AWQ: the best */
+    int outliers;          /* SPLIT: columns kept */
+};
+/* out gets W' [rows][cols]; column (may be NULL) gets one number for each column: AWQ its scale s, SPLIT 1 where the column
+ * is kept and 0 where not, the others 0. ROUND works without activations (x NULL, tokens 0; output_error is then 0).
+ * CUT_EUSAGE: an option out of range, or a weight or activation that is not finite. */
+enum cut_status cut_method_run(const float *w, int rows, int cols, const float *x, int tokens,
+                               const struct cut_method_opts *o, float *out, float *column, struct cut_method_result *result,
+                               cut_progress_fn progress, void *user, struct cut_err *err);
+/* |Y - Y'| / |Y| on other activations than the method was given, which is the fair test of it. act_bits as above; keep (may be NULL)
+ * marks the columns whose activations are not rounded: SPLIT's `column`. */
+enum cut_status cut_method_output_error(const float *w, const float *w2, int rows, int cols, const float *x, int tokens,
+                                        int act_bits, const float *keep, double *error, struct cut_err *err);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * GGUF files
@@ -676,6 +729,16 @@ struct cut_perplexity_result {
 };
 enum cut_status cut_perplexity(struct cut_session *s, const char *text, cut_progress_fn progress, void *user,
                                struct cut_perplexity_result *out, struct cut_err *err);
+
+/* What a layer is given to multiply: the activations in front of the matrix `tensor` ("blk.1.ffn_down.weight"), from running documents
+ * of a text through the model, for the methods of quantization above. Part `part` of `parts` takes every parts-th document, so that
+ * part 0 of 2 can teach a method and part 1 of 2 judge it; what the parts are too long for is passed over evenly. */
+struct cut_activations { float *x; int tokens, cols; };       /* x [tokens][cols]; free with cut_activations_done */
+struct cut_activations_opts { int part, parts, max_tokens; struct cut_pool *pool; };    /* pool: borrowed, or NULL */
+enum cut_status cut_activations_collect(struct cut_activations *out, const struct cut_model *m, const char *tensor, const char *text,
+                                        const struct cut_activations_opts *o, cut_progress_fn progress, void *user,
+                                        struct cut_err *err);
+void cut_activations_done(struct cut_activations *a);
 
 /* Write a model with its matrices in another format; vectors, and matrices whose rows are no whole number of blocks, keep theirs. */
 enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user,

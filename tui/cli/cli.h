@@ -20,6 +20,8 @@ int cli_vocab(int argc, char **argv);
 int cli_train(int argc, char **argv);
 int cli_perplexity(int argc, char **argv);
 int cli_quantize(int argc, char **argv);
+int cli_quantize_method(int argc, char **argv);  /* with --method among its options */
+bool cli_quantize_by_method(int argc, char **argv);
 int cli_lab(int argc, char **argv);
 int cli_lua(int argc, char **argv);
 int cli_workbench(int argc, char **argv);        /* argv[0] is "cutaway": what runs when no command is named */

@@ -11,12 +11,14 @@ static bool show(void *user, double part, const char *what) {
 }
 
 int cli_quantize(int argc, char **argv) {
+    if (cli_quantize_by_method(argc, argv)) return cli_quantize_method(argc, argv);
     const char *args[3];
     int n_args;
     const struct cli_spec spec = {
         "quantize", "IN.gguf OUT.gguf FORMAT",
         "Write a model with its matrices in another number format: f32, f16, bf16, q8_0, q6_K or q4_0.\n"
-        "Vectors, and matrices whose rows are no whole number of blocks, stay as they are.",
+        "Vectors, and matrices whose rows are no whole number of blocks, stay as they are.\n"
+        "quantize --method compares ways of rounding (see quantize --method all --help).",
         NULL, 0, 3, 3,
     };
     int status = cli_parse(&spec, argc, argv, args, &n_args), type;
