@@ -62,6 +62,7 @@ void cut_lua_open_model(lua_State *L);
 void cut_lua_open_vocab(lua_State *L);
 void cut_lua_open_session(lua_State *L);
 void cut_lua_open_sampler(lua_State *L);
+void cut_lua_open_quant(lua_State *L);
 /* Make the metatable of a type: methods, metamethods, and a name that getmetatable shows instead of the table. */
 void cut_lua_type(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta);
 
@@ -82,6 +83,8 @@ struct cut_tensor cut_lua_squeeze(const struct cut_tensor *t);
 float *cut_lua_push_floats(lua_State *L, int n_dims, const int64_t *ne, const char *name);
 /* The floats of a tensor argument, checked to be alive. */
 const float *cut_lua_check_tensor(lua_State *L, int arg, int64_t *n);
+/* The same as rows of numbers: a tensor of one dimension is one row, of three (tokens, heads, dims) a row for each token. */
+const float *cut_lua_check_matrix(lua_State *L, int arg, int *rows, int *cols);
 
 /* Fields of the table at the top of the stack. A NULL string sets none. */
 void cut_lua_set_int(lua_State *L, const char *key, lua_Integer v);

@@ -9,6 +9,7 @@
  * made from it holds the same lease. */
 #include "lua/bind.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,16 @@ float *cut_lua_push_floats(lua_State *L, int n_dims, const int64_t *ne, const ch
 const float *cut_lua_check_tensor(lua_State *L, int arg, int64_t *n) {
     tensor *t = check(L, arg);
     *n = t->n;
+    return t->data;
+}
+
+const float *cut_lua_check_matrix(lua_State *L, int arg, int *rows, int *cols) {
+    tensor *t = check(L, arg);
+    int64_t n_rows = t->ne[t->n_dims - 1], n_cols = t->n_dims == 1 ? t->n : n_rows ? t->n / n_rows : 0;
+    if (t->n_dims == 1) n_rows = 1;
+    if (n_rows < 1 || n_cols < 1 || n_rows > INT_MAX || n_cols > INT_MAX) luaL_argerror(L, arg, "this tensor is no matrix with numbers in it");
+    *rows = (int)n_rows;
+    *cols = (int)n_cols;
     return t->data;
 }
 
