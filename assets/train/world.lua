@@ -808,11 +808,10 @@ function makers.chat(r)
 end
 
 ---------------------------------------------------------------------------------------------------------------------
--- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for
--- stories, "third" large sums besides, "fourth" says more often who has what,
--- "fifth" tells of one thing at a time, "sixth" asks more, "seventh" asks nearly everything,
--- "eighth" does so of bare facts too, "ninth" drops the questions and
--- keeps the answers.
+-- The mixtures: how often a document is of which kind. "first" teaches to look back; "second" has tales for stories, "third" large
+-- sums besides, "fourth" says more often who has what, "fifth" tells of one thing at a time, "sixth" asks more. "seventh" to "tenth"
+-- look for what makes a model learn which belongs to which: asking nearly everything, bare facts, answers without questions, and nothing
+-- else. "eleventh" has a share of all.
 
 local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions", 24 }, { "copy", 10 }, { "list", 9 }, { "pairs", 6 }, { "sums", 10 }, { "word_sums", 3 },
   { "count", 4 }, { "brackets", 6 }, { "json", 6 }, { "record", 4 }, { "define", 2 }, { "group", 1 }, { "chat", 14 } },
@@ -833,7 +832,10 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   ninth = { { "chain", 10 }, { "backward", 30 }, { "answers", 70 }, { "facts", 20 }, { "questions", 5 }, { "quiz", 15 }, { "copy", 2 }, { "list", 2 },
   { "rounds", 4 }, { "pairs", 3 }, { "sums", 8 }, { "large_sums", 8 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 },
   { "define", 1 }, { "group", 1 }, { "chat", 8 } },
-  tenth = { { "backward", 60 }, { "answers", 40 }, { "pairs", 8 }, { "sums", 4 }, { "chain", 6 } } }
+  tenth = { { "backward", 60 }, { "answers", 40 }, { "pairs", 8 }, { "sums", 4 }, { "chain", 6 } },
+  eleventh = { { "chain", 16 }, { "backward", 14 }, { "answers", 24 }, { "facts", 40 }, { "quiz", 44 }, { "questions", 14 }, { "copy", 2 }, { "list", 2 },
+  { "rounds", 5 }, { "pairs", 5 }, { "sums", 9 }, { "large_sums", 9 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 3 }, { "json", 4 }, { "record", 3 },
+  { "define", 1 }, { "group", 1 }, { "chat", 12 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
