@@ -95,6 +95,58 @@ void cut_decode(enum cut_type type, const void *src, float *dst, size_t n);
 void cut_encode(enum cut_type type, const float *src, void *dst, size_t n);
 bool cut_encodes(enum cut_type type);
 
+/* ---- inside a block: what its bytes are, and which bits make one weight. Formats that pack several weights with a shared scale have a
+ * layout; plain numbers (f32, f16, ..) have none, and neither have q8_1 and q8_K, which never hold weights. */
+
+struct cut_block_field {
+    const char *name;          /* as ggml calls it: "d", "qs", "scales" */
+    int at, bytes;             /* its place in the block */
+    int bits;                  /* of one item in it: 4 where it holds nibbles, 16 for a half-precision float */
+    const char *what;          /* "the scale of the block, float16" */
+};
+
+struct cut_block_layout {
+    const char *formula;       /* "w = d * (q - 8)", of one weight; the fields by their names, i numbers the weights of the block */
+    int n_scale;               /* consecutive weights that share a scale: 16, 32, .. up to the whole block */
+    int n_group;               /* consecutive weights whose bits are one index into a codebook: 8 or 4; else 1 */
+    int n_fields;
+    const struct cut_block_field *field;       /* in the order of the bytes, which they fill without a gap */
+};
+
+/* NULL: the format has no such layout. Static. */
+const struct cut_block_layout *cut_block_layout(enum cut_type type);
+
+/* What a run of bits does for a weight. */
+enum cut_bits_role {
+    CUT_BITS_Q,                /* its own integer; in tq1_0, a byte that holds the trits of five weights, 32 (16, 4) apart */
+    CUT_BITS_INDEX,            /* which entry of the codebook; shared by the n_group weights of the entry */
+    CUT_BITS_SIGN,             /* minus. Where seven signs are stored for eight weights, the eighth has all seven: set if an odd number is */
+    CUT_BITS_SHIFT,            /* iq1: all entries an eighth down instead of up */
+    CUT_BITS_SCALE,            /* of the scale: first a small integer, if there is one, then a float for the block (iq1_m: in four pieces) */
+    CUT_BITS_OFFSET,           /* of the offset, likewise */
+};
+/* n bits of the block, from bit `bit` of byte `byte` up, running on into the bytes that follow: 16 bits are a little-endian number. */
+struct cut_bits { enum cut_bits_role role; int field, byte, bit, n; };
+
+struct cut_block_element {
+    int q;                     /* what the scale multiplies: its zero point taken off, its table looked up. 4-bit floats are doubled,
+                                * iq1 is in eighths */
+    float scale, offset;       /* value = scale * q + offset, rounded after each step; what cut_decode gives */
+    float value;
+    uint32_t code;             /* the bits of roles Q and INDEX, the first run lowest; code_bits of them */
+    int code_bits;
+    int n_bits;
+    struct cut_bits bits[8];   /* in the order of the roles; within a role from the lowest bits up */
+};
+
+/* Weight i (0 up to the format's `block` - 1) of a block. False: no layout, or i out of range; *out is then untouched. */
+bool cut_block_element(enum cut_type type, const void *block, int i, struct cut_block_element *out);
+/* Overwrite the code of weight i; bits of `code` above code_bits are ignored. Weights that share those bits change with it (n_group,
+ * tq1_0). False as above. */
+bool cut_block_set_code(enum cut_type type, void *block, int i, uint32_t code);
+/* 8 * bytes / block; 0 for an id without a format. */
+double cut_bits_per_weight(enum cut_type type);
+
 /* Half precision, IEEE 754 binary16, round to nearest even; and bfloat16 likewise. */
 float cut_f16_to_f32(uint16_t h);
 uint16_t cut_f32_to_f16(float f);
