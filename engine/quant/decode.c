@@ -14,12 +14,12 @@ static void decode_bf16(const uint16_t *src, float *dst, size_t n) {
 /* w = d q + m, where there is an m: adding a zero would turn -0 into 0. */
 static void decode_blocks(enum cut_type type, const void *src, float *dst, size_t n) {
     const bool offset = cut_form_of(type)->offset;
-    for (size_t b = 0; b < n / 32; b++, dst += 32) {
+    for (size_t b = 0; b < n / 32; b++) {
         struct cut_unpacked u;
         cut_unpack(type, src, (int)b, &u);
-        for (int i = 0; i < 32; i++) {
-            dst[i] = u.d[i / 16] * (float)u.q[i];
-            if (offset) dst[i] += u.m[i / 16];
+        for (int h = 0; h < 2; h++, dst += 16) {
+            for (int i = 0; i < 16; i++) dst[i] = u.d[h] * (float)u.q[16 * h + i];
+            for (int i = 0; i < 16 && offset; i++) dst[i] += u.m[h];
         }
     }
 }
