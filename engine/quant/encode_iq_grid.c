@@ -1,0 +1,136 @@
+/* encode_iq_grid.c - the nearest point of a codebook, exactly, without looking at all of them.
+ *
+ * The cost of a point is a sum over its weights: w (x - scale * value)^2 each. What counts is how much a weight costs above its own best
+ * level, 0 or more. A point is two halves, and so is its cost:
+ *
+ *   cost(point) = L[lower half] + U[upper half]
+ *
+ * Each table has 81 numbers (3 levels, 4 weights) or 64 (8 levels, 2 weights); even the largest list, 2048 points of 8 weights, is
+ * then searched with one addition a point. And most points need not be looked at: starting from a good guess of cost c, only lower
+ * halves with L < c can lead to something better. Branch and bound (Land and Doig 1960), with one branching.
+ *
+ * The guess is the entry nearest to the rounded weights when all count the same, from a table of all points. If the rounded weights are
+ * themselves in the list, their cost is 0, and nothing has to be searched at all.
+ */
+#include <pthread.h>
+
+#include "engine/quant/codebooks.h"
+#include "engine/quant/encode_iq.h"
+
+/* The cost of every half: weights at[0], at[1].. in base `levels`, the first the lowest digit. */
+static void add_up(const struct cut_grid *g, const float (*cost)[8], int at, float *sum) {
+    int n = 1;
+    sum[0] = 0;
+    for (int k = 0; k < g->dim / 2; k++, n *= g->levels)
+        for (int l = g->levels - 1; l >= 0; l--)               /* level 0 last: it overwrites what the others start from */
+            for (int j = 0; j < n; j++) sum[l * n + j] = sum[j] + cost[l][at + k];
+}
+
+/* The number of the half whose levels cost nothing. */
+static int rounded(const struct cut_grid *g, const float (*cost)[8], int at) {
+    int half = 0;
+    for (int k = g->dim / 2 - 1; k >= 0; k--) {
+        int l = 0;
+        while (l < g->levels - 1 && cost[l][at + k] > 0) l++;
+        half = half * g->levels + l;
+    }
+    return half;
+}
+
+/* The entry below *least in cost, or `best` if there is none. */
+static int search(const struct cut_grid *g, const float *lower, const float *upper, int best, float *least) {
+    for (int h = 0; h < g->halves; h++) {
+        if (lower[h] >= *least) continue;
+        for (int i = g->first[h]; i < g->first[h + 1]; i++) {
+            float c = lower[h] + upper[g->upper[g->order[i]]];
+            if (c >= *least) continue;
+            *least = c;
+            best = g->order[i];
+        }
+    }
+    return best;
+}
+
+int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], float *least) {
+    float lower[CUT_GRID_HALVES], upper[CUT_GRID_HALVES];
+    int l = rounded(g, cost, 0), u = rounded(g, cost, g->dim / 2), guess = g->guess[u * g->halves + l];
+    *least = 0;
+    if (g->lower[guess] == l && g->upper[guess] == u) return guess;
+    add_up(g, cost, 0, lower);
+    add_up(g, cost, g->dim / 2, upper);
+    *least = lower[g->lower[guess]] + upper[g->upper[guess]];
+    return search(g, lower, upper, guess, least);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Making the tables
+ */
+
+static int half_of(const struct cut_grid *g, const int8_t *values) {
+    int half = 0;
+    for (int k = g->dim / 2 - 1; k >= 0; k--) {
+        int l = 0;
+        while (g->value[l] < values[k]) l++;
+        half = half * g->levels + l;
+    }
+    return half;
+}
+
+/* Squared distances from half h to all halves, through the same table of costs as in a search. */
+static void distances(const struct cut_grid *g, int h, float *to) {
+    float cost[CUT_GRID_LEVELS][8] = { { 0 } };
+    for (int k = 0; k < g->dim / 2; k++, h /= g->levels)
+        for (int l = 0; l < g->levels; l++) {
+            float e = g->value[l] - g->value[h % g->levels];
+            cost[l][k] = e * e;
+        }
+    add_up(g, (const float (*)[8])cost, 0, to);
+}
+
+static void make(struct cut_grid *g, const int8_t *points, int entries, int dim) {
+    g->points = points;
+    g->entries = entries;
+    g->dim = dim;
+    for (int v = INT8_MIN, i; v <= INT8_MAX; v++) {                /* the levels are the values that occur */
+        for (i = 0; i < entries * dim && points[i] != v; i++) {}
+        if (i < entries * dim) g->value[g->levels++] = (float)v;
+    }
+    g->halves = 1;
+    for (int k = 0; k < dim / 2; k++) g->halves *= g->levels;
+    for (int e = 0; e < entries; e++) {
+        g->lower[e] = (uint8_t)half_of(g, points + e * dim);
+        g->upper[e] = (uint8_t)half_of(g, points + e * dim + dim / 2);
+    }
+    for (int h = 0, n = 0; h < g->halves; h++) {
+        g->first[h] = (uint16_t)n;
+        for (int e = 0; e < entries; e++)
+            if (g->lower[e] == h) g->order[n++] = (uint16_t)e;
+        g->first[h + 1] = (uint16_t)n;
+    }
+    float to[CUT_GRID_HALVES][CUT_GRID_HALVES];
+    for (int h = 0; h < g->halves; h++) distances(g, h, to[h]);
+    for (int u = 0; u < g->halves; u++)
+        for (int l = 0; l < g->halves; l++) {
+            float least = 1e9f;
+            g->guess[u * g->halves + l] = (uint16_t)search(g, to[l], to[u], 0, &least);
+        }
+}
+
+static struct cut_grid grids[CUT_GRID_COUNT];
+
+static void make_iq2_xxs(void) { make(&grids[CUT_GRID_IQ2_XXS], cut_grid_iq2_xxs[0], 256, 8); }
+static void make_iq2_xs(void)  { make(&grids[CUT_GRID_IQ2_XS], cut_grid_iq2_xs[0], 512, 8); }
+static void make_iq2_s(void)   { make(&grids[CUT_GRID_IQ2_S], cut_grid_iq2_s[0], 1024, 8); }
+static void make_iq3_xxs(void) { make(&grids[CUT_GRID_IQ3_XXS], cut_grid_iq3_xxs[0], 256, 4); }
+static void make_iq3_s(void)   { make(&grids[CUT_GRID_IQ3_S], cut_grid_iq3_s[0], 512, 4); }
+static void make_iq1(void)     { make(&grids[CUT_GRID_IQ1], cut_grid_iq1[0], 2048, 8); }
+
+const struct cut_grid *cut_grid_get(enum cut_grid_id id) {
+    static struct { pthread_once_t once; void (*make)(void); } makers[CUT_GRID_COUNT] = {
+        [CUT_GRID_IQ2_XXS] = { PTHREAD_ONCE_INIT, make_iq2_xxs }, [CUT_GRID_IQ2_XS] = { PTHREAD_ONCE_INIT, make_iq2_xs },
+        [CUT_GRID_IQ2_S] = { PTHREAD_ONCE_INIT, make_iq2_s },     [CUT_GRID_IQ3_XXS] = { PTHREAD_ONCE_INIT, make_iq3_xxs },
+        [CUT_GRID_IQ3_S] = { PTHREAD_ONCE_INIT, make_iq3_s },     [CUT_GRID_IQ1] = { PTHREAD_ONCE_INIT, make_iq1 },
+    };
+    pthread_once(&makers[id].once, makers[id].make);
+    return &grids[id];
+}
