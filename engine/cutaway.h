@@ -91,9 +91,18 @@ int cut_type_by_name(const char *name);
 
 /* Decode n elements (a multiple of the block size) from src to floats. The format must have `runs` set. */
 void cut_decode(enum cut_type type, const void *src, float *dst, size_t n);
-/* Encode n finite floats (a multiple of the block size). cut_encodes: the format can be written. */
-void cut_encode(enum cut_type type, const float *src, void *dst, size_t n);
+/* Can the format be written? */
 bool cut_encodes(enum cut_type type);
+/* Encode rows of n finite floats each (n a multiple of the block size), one after the other, so that as little as possible of
+ * sum w (x - decoded x)^2 is left. importance: the n weights w >= 0, one for each column and the same for every row (the mean square of what
+ * the column is multiplied by, as an importance matrix has it), or NULL for 1 everywhere; only their proportions matter, and where all of a
+ * block are 0 it is as if there were none. Always finite: weights too large for the format become the largest that it has
+ * (65504 times the largest integer for most), too small ones 0. The same bytes on every processor. */
+void cut_encode_rows(enum cut_type type, const float *src, void *dst, size_t rows, size_t n, const float *importance);
+/* The same for n floats, without importance. */
+void cut_encode(enum cut_type type, const float *src, void *dst, size_t n);
+/* Are all n neither infinite nor NaN? If not, *at (may be NULL) is the index of the first that is. */
+bool cut_all_finite(const float *x, size_t n, size_t *at);
 
 /* ---- inside a block: what its bytes are, and which bits make one weight. Formats that pack several weights with a shared scale have a
  * layout; plain numbers (f32, f16, ..) have none, and neither have q8_1 and q8_K, which never hold weights. */

@@ -1,103 +1,67 @@
-/* encode.c - floats to blocks of weights: the other direction of decode.c.
- *
- * Rounding to a grid has one choice: how wide the grid is. Wide enough for the largest weight wastes resolution on all the
- * others; narrower clips the largest but rounds the rest more finely. So, where there are few levels, several widths are tried,
- * and the one with the least squared error wins. For given integers q the best scale is sum(x q) / sum(q q), the
- * least-squares fit. */
-#include <math.h>
+/* encode.c - floats to blocks of weights: the other direction of decode.c. Which encoder writes which format. */
+#include "engine/quant/encode.h"
 
-#include "engine/quant/blocks.h"
-
-static int clamp(int x, int lo, int hi) { return x < lo ? lo : x > hi ? hi : x; }
-
-/* The element that is largest in magnitude, with its sign. */
-static float extreme(const float *x, int n) {
-    float m = 0;
-    for (int i = 0; i < n; i++)
-        if (fabsf(x[i]) > fabsf(m)) m = x[i];
-    return m;
+static void encode_f32(void *dst, const float *x, size_t n, const float *importance) {
+    (void)importance;
+    memcpy(dst, x, n * sizeof *x);
 }
 
-/* A scale d for x ~ d q, q whole in [lo, hi], for n weights. lo is the longer side, so the extreme weight goes there. */
-static float best_scale(const float *x, int n, int lo, int hi) {
-    float m = extreme(x, n), best = 0;
-    double least = INFINITY;
-    if (m == 0) return 0;
-    for (int step = -8; step <= 8; step++) {
-        float d = m / ((float)lo + 0.1f * (float)step);
-        double xq = 0, qq = 0;
-        for (int i = 0; i < n; i++) {
-            int q = clamp((int)lrintf(x[i] / d), lo, hi);
-            xq += (double)x[i] * q;
-            qq += (double)q * q;
-        }
-        if (qq == 0) continue;
-        float fit = (float)(xq / qq);
-        double error = 0;
-        for (int i = 0; i < n; i++) {
-            double e = (double)x[i] - (double)fit * clamp((int)lrintf(x[i] / fit), lo, hi);
-            error += e * e;
-        }
-        if (error < least) {
-            least = error;
-            best = fit;
-        }
+static void encode_f16(void *dst, const float *x, size_t n, const float *importance) {
+    (void)importance;
+    for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f32_to_f16(x[i]);
+}
+
+static void encode_bf16(void *dst, const float *x, size_t n, const float *importance) {
+    (void)importance;
+    for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f32_to_bf16(x[i]);
+}
+
+static const cut_encoder encoders[CUT_TYPE_COUNT] = {
+    [CUT_F32] = encode_f32,              [CUT_F16] = encode_f16,              [CUT_BF16] = encode_bf16,
+
+    [CUT_Q4_0] = cut_encode_q4_0,        [CUT_Q4_1] = cut_encode_q4_1,        [CUT_Q5_0] = cut_encode_q5_0,
+    [CUT_Q5_1] = cut_encode_q5_1,        [CUT_Q8_0] = cut_encode_q8_0,
+
+    [CUT_Q2_K] = cut_encode_q2_K,        [CUT_Q3_K] = cut_encode_q3_K,        [CUT_Q4_K] = cut_encode_q4_K,
+    [CUT_Q5_K] = cut_encode_q5_K,        [CUT_Q6_K] = cut_encode_q6_K,
+
+    [CUT_IQ1_S] = cut_encode_iq1_s,      [CUT_IQ1_M] = cut_encode_iq1_m,      [CUT_IQ2_XXS] = cut_encode_iq2_xxs,
+    [CUT_IQ2_XS] = cut_encode_iq2_xs,    [CUT_IQ2_S] = cut_encode_iq2_s,      [CUT_IQ3_XXS] = cut_encode_iq3_xxs,
+    [CUT_IQ3_S] = cut_encode_iq3_s,      [CUT_IQ4_NL] = cut_encode_iq4_nl,    [CUT_IQ4_XS] = cut_encode_iq4_xs,
+
+    [CUT_TQ1_0] = cut_encode_tq1_0,      [CUT_TQ2_0] = cut_encode_tq2_0,      [CUT_Q1_0] = cut_encode_q1_0,
+    [CUT_Q2_0] = cut_encode_q2_0,        [CUT_MXFP4] = cut_encode_mxfp4,      [CUT_NVFP4] = cut_encode_nvfp4,
+};
+
+bool cut_encodes(enum cut_type type) { return (unsigned)type < CUT_TYPE_COUNT && encoders[type]; }
+
+void cut_encode_rows(enum cut_type type, const float *src, void *dst, size_t rows, size_t n, const float *importance) {
+    if (!cut_encodes(type)) return;                    /* nobody may ask */
+    const struct cut_type_info *t = cut_type_info(type);
+    size_t bytes = n / (size_t)t->block * (size_t)t->bytes;
+    if (!importance) {                                 /* all rows are one run of blocks */
+        encoders[type](dst, src, rows * n, NULL);
+        return;
     }
-    return best;
+    for (size_t r = 0; r < rows; r++) encoders[type]((uint8_t *)dst + r * bytes, src + r * n, n, importance);
 }
 
-/* 255 levels are enough that only the largest weight decides. */
-static void encode_q8_0(struct cut_q8_0 *b, const float *x, size_t n) {
-    for (; n; n -= 32, b++, x += 32) {
-        b->d = cut_f32_to_f16(fabsf(extreme(x, 32)) / 127);
-        float d = cut_f16_to_f32(b->d);
-        for (int j = 0; j < 32; j++) b->qs[j] = (int8_t)(d > 0 ? clamp((int)lrintf(x[j] / d), -127, 127) : 0);
+void cut_encode(enum cut_type type, const float *src, void *dst, size_t n) { cut_encode_rows(type, src, dst, 1, n, NULL); }
+
+/* x - x is 0 for every number, NaN for an infinity or a NaN; and a sum with a NaN in it is one. So a run of weights costs a subtraction
+ * and an addition each, and only in a bad run is the place looked for. */
+bool cut_all_finite(const float *x, size_t n, size_t *at) {
+    enum { RUN = 1024 };
+    for (size_t i = 0; i < n; i += RUN) {
+        size_t end = n - i < RUN ? n : i + RUN, j = i;
+        float sum[8] = { 0 };
+        for (; j + 8 <= end; j += 8)
+            for (int l = 0; l < 8; l++) sum[l] += x[j + l] - x[j + l];
+        for (; j < end; j++) sum[0] += x[j] - x[j];
+        if (sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7] == 0) continue;
+        for (j = i; x[j] - x[j] == 0; j++) continue;
+        if (at) *at = j;
+        return false;
     }
-}
-
-static void encode_q4_0(struct cut_q4_0 *b, const float *x, size_t n) {
-    for (; n; n -= 32, b++, x += 32) {
-        b->d = cut_f32_to_f16(best_scale(x, 32, -8, 7));
-        float d = cut_f16_to_f32(b->d);
-        for (int j = 0; j < 16; j++) {
-            int lo = d != 0 ? clamp((int)lrintf(x[j] / d), -8, 7) : 0, hi = d != 0 ? clamp((int)lrintf(x[j + 16] / d), -8, 7) : 0;
-            b->qs[j] = (uint8_t)((lo + 8) | (hi + 8) << 4);
-        }
-    }
-}
-
-/* Sixteen scales to a block, themselves whole numbers times d: first the scales as floats, then d from the largest of
- * them, then the weights by the scales as they came out. */
-static void encode_q6_K(struct cut_q6_K *b, const float *x, size_t n) {
-    for (; n; n -= 256, b++, x += 256) {
-        float scale[16];
-        memset(b, 0, sizeof *b);
-        for (int s = 0; s < 16; s++) scale[s] = best_scale(x + 16 * s, 16, -32, 31);
-        b->d = cut_f32_to_f16(extreme(scale, 16) / -128);
-        float d = cut_f16_to_f32(b->d);
-        for (int s = 0; s < 16; s++) b->scales[s] = (int8_t)(d != 0 ? clamp((int)lrintf(scale[s] / d), -128, 127) : 0);
-        for (int i = 0; i < 256; i++) {
-            int half = i / 128, g = i / 32 % 4, l = i % 32;
-            float step = d * (float)b->scales[i / 16];
-            int q = (step != 0 ? clamp((int)lrintf(x[i] / step), -32, 31) : 0) + 32;
-            b->ql[64 * half + 32 * (g & 1) + l] |= (uint8_t)((q & 15) << 4 * (g >> 1));
-            b->qh[32 * half + l] |= (uint8_t)((q >> 4) << 2 * g);
-        }
-    }
-}
-
-bool cut_encodes(enum cut_type type) {
-    return type == CUT_F32 || type == CUT_F16 || type == CUT_BF16 || type == CUT_Q8_0 || type == CUT_Q4_0 || type == CUT_Q6_K;
-}
-
-void cut_encode(enum cut_type type, const float *src, void *dst, size_t n) {
-    switch (type) {
-    case CUT_F32: memcpy(dst, src, n * sizeof *src); break;
-    case CUT_F16: for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f32_to_f16(src[i]); break;
-    case CUT_BF16: for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f32_to_bf16(src[i]); break;
-    case CUT_Q4_0: encode_q4_0(dst, src, n); break;
-    case CUT_Q8_0: encode_q8_0(dst, src, n); break;
-    case CUT_Q6_K: encode_q6_K(dst, src, n); break;
-    default: break;                            /* cut_encodes is false: nobody may ask */
-    }
+    return true;
 }
