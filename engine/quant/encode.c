@@ -1,5 +1,6 @@
 /* encode.c - floats to blocks of weights: the other direction of decode.c. Which encoder writes which format. */
 #include "engine/quant/encode.h"
+#include "engine/quant/search.h"
 
 static void encode_f32(void *dst, const float *x, size_t n, const float *importance) {
     (void)importance;
@@ -8,12 +9,15 @@ static void encode_f32(void *dst, const float *x, size_t n, const float *importa
 
 static void encode_f16(void *dst, const float *x, size_t n, const float *importance) {
     (void)importance;
-    for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f32_to_f16(x[i]);
+    for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f16_finite(x[i]);
 }
 
 static void encode_bf16(void *dst, const float *x, size_t n, const float *importance) {
     (void)importance;
-    for (size_t i = 0; i < n; i++) ((uint16_t *)dst)[i] = cut_f32_to_bf16(x[i]);
+    for (size_t i = 0; i < n; i++) {                   /* 0x7F80 is infinity: what rounds up to it becomes the largest number */
+        uint16_t h = cut_f32_to_bf16(x[i]);
+        ((uint16_t *)dst)[i] = (h & 0x7FFF) == 0x7F80 ? h - 1 : h;
+    }
 }
 
 static const cut_encoder encoders[CUT_TYPE_COUNT] = {
