@@ -18,7 +18,7 @@ static void largest(const float *x, int groups, int n, float most[CUT_LANES]) {
 
 /* ---- mxfp4: byte e means 2^(e - 127) */
 
-enum { E8M0_BIAS = 127, E8M0_MOST = 254 };
+enum { E8M0_BIAS = 127, E8M0_MOST = 252 };           /* 6 * 2^125 is finite in float, 6 * 2^126 is not */
 
 /* The largest weight lies in [2^k, 2^(k+1)). A step of 2^(k-2) clips some (6 is the last level, of 4 to 8), 2^(k-1) none; 2^(k-3) can pay
  * where one weight stands out. Weights are first divided by 2^k, since a scale may be 2^-127 and squares may not. */
