@@ -40,15 +40,16 @@ float cut_iq_round_step(const struct cut_iq_block *b, float step, uint16_t *half
 }
 
 int cut_iq_multiple(struct cut_iq_multiples m, float ratio) {
-    ratio = fmaxf((float)m.lo, fminf((float)m.hi, ratio));
-    return m.odd ? 2 * (int)lrintf((ratio - 1) / 2) + 1 : (int)lrintf(ratio);
+    ratio = ratio > (float)m.lo ? ratio : (float)m.lo;             /* so is a ratio that is no number: 0 / 0 */
+    ratio = ratio < (float)m.hi ? ratio : (float)m.hi;
+    return m.odd ? 2 * (int)(ratio / 2) + 1 : (int)(ratio - (float)m.lo + 0.5f) + m.lo;
 }
 
 float cut_iq_step(struct cut_iq_multiples m, const float *scale, const float *bend, int n) {
     float largest = 0, best = 0, least = INFINITY;
     for (int i = 0; i < n; i++) largest = fmaxf(largest, fabsf(scale[i]));
     /* The largest scale on multiples from a little beyond the last one down to half of it. */
-    for (float at = (float)m.hi * 1.1f; at > (float)m.hi * 0.5f; at -= 0.125f)
+    for (float at = (float)m.hi * 1.1f; at > (float)m.hi * 0.5f; at -= 0.25f)
         for (int sign = m.lo < 0 ? -1 : 1; sign <= 1; sign += 2) {
             float step = (float)sign * largest / at, error = 0;
             for (int i = 0; i < n; i++) {

@@ -57,6 +57,7 @@ struct cut_grid {
     uint8_t lower[CUT_GRID_ENTRIES], upper[CUT_GRID_ENTRIES];      /* of every entry: its halves */
     /* entries in the order of their lower halves: those with lower half h are order[first[h]] to order[first[h + 1] - 1] */
     uint16_t first[CUT_GRID_HALVES + 1], order[CUT_GRID_ENTRIES];
+    uint8_t partner[CUT_GRID_ENTRIES];     /* upper[order[i]] */
     uint16_t guess[CUT_GRID_POINTS];       /* for any point, in the list or not: the entry nearest to it, all weights counting the same */
 };
 /* Made on first use, by whichever thread comes first; then constant. */

@@ -17,49 +17,61 @@
 #include "engine/quant/codebooks.h"
 #include "engine/quant/encode_iq.h"
 
-/* The cost of every half: weights at[0], at[1].. in base `levels`, the first the lowest digit. */
-static void add_up(const struct cut_grid *g, const float (*cost)[8], int at, float *sum) {
-    int n = 1;
+/* Inlined where levels and the number of weights are constants, so that all loops have known lengths. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* The costs of all ways to choose levels for n weights, at[0] to at[n - 1]: way sum(level[k] levels^k), the first digit the lowest. */
+INLINE void add_up(int levels, int n, const float (*cost)[8], int at, float *sum) {
+    int ways = 1;
     sum[0] = 0;
-    for (int k = 0; k < g->dim / 2; k++, n *= g->levels)
-        for (int l = g->levels - 1; l >= 0; l--)               /* level 0 last: it overwrites what the others start from */
-            for (int j = 0; j < n; j++) sum[l * n + j] = sum[j] + cost[l][at + k];
+    for (int k = 0; k < n; k++, ways *= levels)
+        for (int l = levels - 1; l >= 0; l--)                      /* level 0 last: it overwrites what the others start from */
+            for (int j = 0; j < ways; j++) sum[l * ways + j] = sum[j] + cost[l][at + k];
 }
 
-/* The number of the half whose levels cost nothing. */
-static int rounded(const struct cut_grid *g, const float (*cost)[8], int at) {
-    int half = 0;
-    for (int k = g->dim / 2 - 1; k >= 0; k--) {
+/* The way that costs nothing. */
+INLINE int rounded(int levels, int n, const float (*cost)[8], int at) {
+    int way = 0;
+    for (int k = n - 1; k >= 0; k--) {
         int l = 0;
-        while (l < g->levels - 1 && cost[l][at + k] > 0) l++;
-        half = half * g->levels + l;
+        while (l < levels - 1 && cost[l][at + k] > 0) l++;
+        way = way * levels + l;
     }
-    return half;
+    return way;
 }
 
-/* The entry below *least in cost, or `best` if there is none. */
-static int search(const struct cut_grid *g, const float *lower, const float *upper, int best, float *least) {
-    for (int h = 0; h < g->halves; h++) {
-        if (lower[h] >= *least) continue;
-        for (int i = g->first[h]; i < g->first[h + 1]; i++) {
-            float c = lower[h] + upper[g->upper[g->order[i]]];
-            if (c >= *least) continue;
-            *least = c;
-            best = g->order[i];
+/* The entry that is cheapest and below *least, or `best` if none is. The costs of lower halves come in two parts: for all but their first weight,
+ * rest, and for that, first (first[l] for level l, 0 for some l). So a rest that is too much rules out all levels at once. */
+INLINE int search(int levels, const struct cut_grid *g, const float *rest, const float (*first)[8], const float *upper, int best, float *least) {
+    for (int r = 0, h = 0; h < g->halves; r++, h += levels) {
+        if (rest[r] >= *least) continue;
+        for (int l = 0; l < levels; l++) {
+            float lower = rest[r] + first[l][0];
+            if (lower >= *least) continue;
+            for (int i = g->first[h + l]; i < g->first[h + l + 1]; i++) {
+                float c = lower + upper[g->partner[i]];
+                if (c >= *least) continue;
+                *least = c;
+                best = g->order[i];
+            }
         }
     }
     return best;
 }
 
-int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], float *least) {
-    float lower[CUT_GRID_HALVES], upper[CUT_GRID_HALVES];
-    int l = rounded(g, cost, 0), u = rounded(g, cost, g->dim / 2), guess = g->guess[u * g->halves + l];
+INLINE int nearest(int levels, int half, const struct cut_grid *g, const float (*cost)[8], float *least) {
+    float rest[CUT_GRID_HALVES], upper[CUT_GRID_HALVES];
+    int l = rounded(levels, half, cost, 0), u = rounded(levels, half, cost, half), guess = g->guess[u * g->halves + l];
     *least = 0;
     if (g->lower[guess] == l && g->upper[guess] == u) return guess;
-    add_up(g, cost, 0, lower);
-    add_up(g, cost, g->dim / 2, upper);
-    *least = lower[g->lower[guess]] + upper[g->upper[guess]];
-    return search(g, lower, upper, guess, least);
+    add_up(levels, half - 1, cost, 1, rest);
+    add_up(levels, half, cost, half, upper);
+    *least = rest[g->lower[guess] / levels] + cost[g->lower[guess] % levels][0] + upper[g->upper[guess]];
+    return search(levels, g, rest, cost, upper, guess, least);
+}
+
+int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], float *least) {
+    return g->levels == 3 ? nearest(3, 4, g, cost, least) : nearest(8, 2, g, cost, least);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -76,15 +88,13 @@ static int half_of(const struct cut_grid *g, const int8_t *values) {
     return half;
 }
 
-/* Squared distances from half h to all halves, through the same table of costs as in a search. */
-static void distances(const struct cut_grid *g, int h, float *to) {
-    float cost[CUT_GRID_LEVELS][8] = { { 0 } };
-    for (int k = 0; k < g->dim / 2; k++, h /= g->levels)
+/* What every level of the weights of point p costs, by squared distance. */
+static void distances(const struct cut_grid *g, int p, float (*cost)[8]) {
+    for (int k = 0; k < g->dim; k++, p /= g->levels)
         for (int l = 0; l < g->levels; l++) {
-            float e = g->value[l] - g->value[h % g->levels];
+            float e = g->value[l] - g->value[p % g->levels];
             cost[l][k] = e * e;
         }
-    add_up(g, (const float (*)[8])cost, 0, to);
 }
 
 static void make(struct cut_grid *g, const int8_t *points, int entries, int dim) {
@@ -104,16 +114,19 @@ static void make(struct cut_grid *g, const int8_t *points, int entries, int dim)
     for (int h = 0, n = 0; h < g->halves; h++) {
         g->first[h] = (uint16_t)n;
         for (int e = 0; e < entries; e++)
-            if (g->lower[e] == h) g->order[n++] = (uint16_t)e;
+            if (g->lower[e] == h) {
+                g->partner[n] = g->upper[e];
+                g->order[n++] = (uint16_t)e;
+            }
         g->first[h + 1] = (uint16_t)n;
     }
-    float to[CUT_GRID_HALVES][CUT_GRID_HALVES];
-    for (int h = 0; h < g->halves; h++) distances(g, h, to[h]);
-    for (int u = 0; u < g->halves; u++)
-        for (int l = 0; l < g->halves; l++) {
-            float least = 1e9f;
-            g->guess[u * g->halves + l] = (uint16_t)search(g, to[l], to[u], 0, &least);
-        }
+    /* The table of guesses through the search itself, which finds the best entry from any guess that is not the point in question: from
+     * entry 0, and for entry 0's own point that is right. */
+    for (int p = 0; p < g->halves * g->halves; p++) {
+        float cost[CUT_GRID_LEVELS][8], least;
+        distances(g, p, cost);
+        g->guess[p] = (uint16_t)cut_grid_nearest(g, (const float (*)[8])cost, &least);
+    }
 }
 
 static struct cut_grid grids[CUT_GRID_COUNT];
