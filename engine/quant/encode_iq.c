@@ -71,17 +71,19 @@ float cut_iq_step(struct cut_iq_multiples m, const float *scale, const float *be
 struct eight {
     uint16_t entry[2];         /* one for 8 weights, or one for each 4 */
     uint8_t signs;
-    float y[8];                /* what it decodes to, at scale 1 */
-    float error;
+    float xy, yy;              /* sum(w x y), sum(w y y), y being what it decodes to at scale 1 */
 };
+
+/* How much less than sum(w x x) the error is, at a scale. */
+static float gain(float xy, float yy, float scale) { return scale * (2 * xy - scale * yy); }
 
 /* Seven signs are stored, the eighth makes the number of minuses even. If it is odd, one weight gets the wrong sign: it is then
  * best at the lowest level, and what that costs above its best level with the right sign decides which weight it is. */
-static int cheapest_flip(const float *x, const float *w, float scale, float lowest, const float *best) {
+static int cheapest_flip(const float *a, const float *w, float lowest, const float *best) {
     int flip = 0;
     float least = INFINITY;
     for (int k = 0; k < 8; k++) {
-        float e = fabsf(x[k]) + scale * lowest, more = w[k] * e * e - best[k];
+        float e = a[k] + lowest, more = w[k] * e * e - best[k];
         if (more >= least) continue;
         least = more;
         flip = k;
@@ -89,41 +91,51 @@ static int cheapest_flip(const float *x, const float *w, float scale, float lowe
     return flip;
 }
 
+/* exact: the nearest points; else those nearest to the rounded weights, in a fraction of the time. */
 static void fit_eight(const struct cut_iq_form *f, const struct cut_grid *g, const float *x, const float *w, float scale, float shift,
-                      struct eight *out) {
-    float a[8], cost[CUT_GRID_LEVELS][8], best[8], level[CUT_GRID_LEVELS];
+                      bool exact, struct eight *out) {
+    float a[8], best[8];       /* magnitudes, or where the codebook has the signs the weights themselves; cost at the best level */
+    int level[8] = { 0 };
     out->signs = 0;
     for (int k = 0; k < 8; k++) {
         a[k] = f->signs == CUT_SIGNS_NONE ? x[k] : fabsf(x[k]);
-        out->signs |= (uint8_t)((a[k] != x[k]) << k);
-        best[k] = INFINITY;
+        best[k] = scale * (g->value[0] + shift);
     }
-    for (int l = 0; l < g->levels; l++) {
-        level[l] = scale * (g->value[l] + shift);
+    for (int l = 1; l < g->levels; l++) {                          /* a level up for every middle between two that is passed */
+        float middle = scale * (0.5f * (g->value[l - 1] + g->value[l]) + shift), up = scale * (g->value[l] - g->value[l - 1]);
         for (int k = 0; k < 8; k++) {
-            float e = a[k] - level[l];
-            cost[l][k] = w[k] * e * e;
-            best[k] = cost[l][k] < best[k] ? cost[l][k] : best[k];
+            level[k] += a[k] > middle;
+            best[k] += a[k] > middle ? up : 0;
         }
     }
-    if (f->signs == CUT_SIGNS_EVEN && __builtin_parity(out->signs)) {
-        int k = cheapest_flip(x, w, scale, g->value[0], best);
-        out->signs ^= (uint8_t)(1 << k);
-        for (int l = 0; l < g->levels; l++) cost[l][k] = w[k] * (fabsf(x[k]) + level[l]) * (fabsf(x[k]) + level[l]);
-        best[k] = cost[0][k];
+    for (int k = 0; k < 8; k++) {
+        best[k] = w[k] * (a[k] - best[k]) * (a[k] - best[k]);
+        out->signs |= (uint8_t)((a[k] != x[k]) << k);
     }
-    out->error = 0;
-    for (int k = 0; k < 8; k++) out->error += best[k];
-    for (int l = 0; l < g->levels; l++)
-        for (int k = 0; k < 8; k++) cost[l][k] -= best[k];
-    for (int k = 0; k < 8; k += g->dim) {
-        float more;
-        int e = cut_grid_nearest(g, (const float (*)[8])(const void *)&cost[0][k], &more);
-        out->entry[k / g->dim] = (uint16_t)e;
-        out->error += more;
-        for (int j = 0; j < g->dim; j++) {
-            float y = (float)g->points[e * g->dim + j] + shift;
-            out->y[k + j] = out->signs >> (k + j) & 1 ? -y : y;
+    if (f->signs == CUT_SIGNS_EVEN && __builtin_parity(out->signs)) {
+        int k = cheapest_flip(a, w, scale * g->value[0], best);
+        out->signs ^= (uint8_t)(1 << k);
+        a[k] = -a[k];
+        best[k] = w[k] * (a[k] - scale * g->value[0]) * (a[k] - scale * g->value[0]);
+        level[k] = 0;
+    }
+    out->xy = out->yy = 0;
+    for (int at = 0; at < 8; at += g->dim) {
+        bool listed;
+        int e = cut_grid_guess(g, level + at, &listed);
+        if (exact && !listed) {
+            float cost[CUT_GRID_LEVELS][8];
+            for (int l = 0; l < g->levels; l++) {
+                float y = scale * (g->value[l] + shift);
+                for (int k = 0; k < 8; k++) cost[l][k] = w[k] * (a[k] - y) * (a[k] - y) - best[k];
+            }
+            e = cut_grid_nearest(g, (const float (*)[8])(const void *)&cost[0][at], e);
+        }
+        out->entry[at / g->dim] = (uint16_t)e;
+        for (int k = 0; k < g->dim; k++) {
+            float y = (float)g->points[e * g->dim + k] + shift, wy = w[at + k] * y;
+            out->xy += wy * a[at + k];
+            out->yy += wy * y;
         }
     }
 }
@@ -135,49 +147,58 @@ static void fit_eight(const struct cut_iq_form *f, const struct cut_grid *g, con
 struct sub {
     struct eight eight[4];
     bool down[4];
-    float xy, yy;              /* sum(w x y), sum(w y y) */
-    float gain;                /* how much less than sum(w x x) the error is, at the scale asked for */
+    float xy, yy, gain;        /* of all of them, at the scale asked for */
 };
 
-static void fit_sub(const struct cut_iq_form *f, const struct cut_grid *g, const float *x, const float *w, float scale, struct sub *out) {
+static void fit_sub(const struct cut_iq_form *f, const struct cut_grid *g, const float *x, const float *w, float scale, bool exact,
+                    struct sub *out) {
     int groups = f->sub / 8;
     for (int i = 0; i < groups; i++) {
-        fit_eight(f, g, x + 8 * i, w + 8 * i, scale, f->shift, &out->eight[i]);
+        fit_eight(f, g, x + 8 * i, w + 8 * i, scale, f->shift, exact, &out->eight[i]);
         out->down[i] = false;
     }
     if (f->shift != 0) {
         struct eight down[4];
-        float less = 0;                                            /* error saved by shifting all of them down */
+        float more[4], all = 0;                                    /* gained by shifting down, for each and for all of them */
         for (int i = 0; i < groups; i++) {
-            fit_eight(f, g, x + 8 * i, w + 8 * i, scale, -f->shift, &down[i]);
-            less += out->eight[i].error - down[i].error;
+            fit_eight(f, g, x + 8 * i, w + 8 * i, scale, -f->shift, exact, &down[i]);
+            more[i] = gain(down[i].xy, down[i].yy, scale) - gain(out->eight[i].xy, out->eight[i].yy, scale);
+            all += more[i];
         }
         for (int i = 0; i < groups; i++) {
-            out->down[i] = f->shared == 8 ? down[i].error < out->eight[i].error : less > 0;
+            out->down[i] = (f->shared == 8 ? more[i] : all) > 0;
             if (out->down[i]) out->eight[i] = down[i];
         }
     }
     out->xy = out->yy = 0;
-    for (int i = 0; i < groups; i++)
-        for (int k = 0; k < 8; k++) {
-            float y = out->eight[i].y[k], wy = w[8 * i + k] * y;
-            out->xy += wy * x[8 * i + k];
-            out->yy += wy * y;
-        }
-    out->gain = scale * (2 * out->xy - scale * out->yy);
+    for (int i = 0; i < groups; i++) {
+        out->xy += out->eight[i].xy;
+        out->yy += out->eight[i].yy;
+    }
+    out->gain = gain(out->xy, out->yy, scale);
 }
 
 /* A scale for one sub-block when any float will do, and sum(w y y) of its points: how fast the error grows beside it. The scales that are
- * tried put the largest weight at about half of the largest value (large values together are rare in a codebook) to well beyond it. */
+ * tried put the largest weight at about half of the largest value (large values together are rare in a codebook) to well beyond it.
+ * All are tried roughly, the best of them then exactly, each followed by what least squares makes of it. */
 static float free_scale(const struct cut_iq_form *f, const struct cut_grid *g, const float *x, const float *w, float *bend) {
+    enum { TRIED = 10, EXACT = 2 };
     const float top = g->value[g->levels - 1] + f->shift, from = 0.45f * top, to = 1.5f * top;
-    float largest = 0, best = 0, most = 0;
+    float largest = 0, scale[TRIED], rough[TRIED], best = 0, most = 0;
+    struct sub s;
     *bend = 0;
     for (int i = 0; i < f->sub; i++) largest = fmaxf(largest, fabsf(x[i]));
     if (largest == 0) return 0;
-    for (int t = 0; t <= 10; t++) {                                /* the last: what least squares made of the best one */
-        struct sub s;
-        fit_sub(f, g, x, w, t < 10 ? largest / (from + (to - from) * (float)t / 9) : best, &s);
+    for (int t = 0; t < TRIED; t++) {
+        scale[t] = largest / (from + (to - from) * (float)t / (TRIED - 1));
+        fit_sub(f, g, x, w, scale[t], false, &s);
+        rough[t] = s.xy > 0 ? s.xy * s.xy / s.yy : 0;
+    }
+    for (int t = 0; t <= EXACT; t++) {
+        int k = 0;
+        for (int i = 1; i < TRIED; i++) k = rough[i] > rough[k] ? i : k;
+        rough[k] = 0;
+        fit_sub(f, g, x, w, t < EXACT ? scale[k] : best, true, &s);
         if (s.xy <= 0 || s.xy * s.xy <= most * s.yy) continue;
         most = s.xy * s.xy / s.yy;
         best = s.xy / s.yy;
@@ -201,7 +222,7 @@ static float fit_block(const struct cut_iq_form *f, const struct cut_grid *g, co
         sub[i].gain = -INFINITY;
         for (int m = cut_max(near - beside, 1); m <= cut_min(near + beside, odd.hi); m += 2) {
             struct sub s;
-            fit_sub(f, g, b->x + i * f->sub, b->w + i * f->sub, step * f->unit * (float)m, &s);
+            fit_sub(f, g, b->x + i * f->sub, b->w + i * f->sub, step * f->unit * (float)m, true, &s);
             if (s.gain <= sub[i].gain) continue;
             sub[i] = s;
             multiple[i] = m;

@@ -62,8 +62,11 @@ struct cut_grid {
 };
 /* Made on first use, by whichever thread comes first; then constant. */
 const struct cut_grid *cut_grid_get(enum cut_grid_id id);
-/* The entry that costs least, when weight k at level l costs cost[l][k], at least 0, and 0 for some l. Exact. The cost goes to *least. */
-int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], float *least);
+/* The entry nearest to the point with these levels when all its weights count the same; listed: it is that point. */
+int cut_grid_guess(const struct cut_grid *g, const int *level, bool *listed);
+/* The entry that costs least, when weight k at level l costs cost[l][k], at least 0, and 0 for some l. Exact. From any guess; a good one saves
+ * time. */
+int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], int guess);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * A block of 256 fitted: the form that iq1, iq2 and iq3 have in common, before its bits are packed

@@ -29,29 +29,25 @@ INLINE void add_up(int levels, int n, const float (*cost)[8], int at, float *sum
             for (int j = 0; j < ways; j++) sum[l * ways + j] = sum[j] + cost[l][at + k];
 }
 
-/* The way that costs nothing. */
-INLINE int rounded(int levels, int n, const float (*cost)[8], int at) {
+/* The levels of n weights as a number in that sense. */
+INLINE int number(int levels, int n, const int *level) {
     int way = 0;
-    for (int k = n - 1; k >= 0; k--) {
-        int l = 0;
-        while (l < levels - 1 && cost[l][at + k] > 0) l++;
-        way = way * levels + l;
-    }
+    for (int k = n - 1; k >= 0; k--) way = way * levels + level[k];
     return way;
 }
 
-/* The entry that is cheapest and below *least, or `best` if none is. The costs of lower halves come in two parts: for all but their first weight,
+/* The entry that is cheapest and below `least`, or `best` if none is. The costs of lower halves come in two parts: for all but their first weight,
  * rest, and for that, first (first[l] for level l, 0 for some l). So a rest that is too much rules out all levels at once. */
-INLINE int search(int levels, const struct cut_grid *g, const float *rest, const float (*first)[8], const float *upper, int best, float *least) {
+INLINE int search(int levels, const struct cut_grid *g, const float *rest, const float (*first)[8], const float *upper, int best, float least) {
     for (int r = 0, h = 0; h < g->halves; r++, h += levels) {
-        if (rest[r] >= *least) continue;
+        if (rest[r] >= least) continue;
         for (int l = 0; l < levels; l++) {
             float lower = rest[r] + first[l][0];
-            if (lower >= *least) continue;
+            if (lower >= least) continue;
             for (int i = g->first[h + l]; i < g->first[h + l + 1]; i++) {
                 float c = lower + upper[g->partner[i]];
-                if (c >= *least) continue;
-                *least = c;
+                if (c >= least) continue;
+                least = c;
                 best = g->order[i];
             }
         }
@@ -59,19 +55,24 @@ INLINE int search(int levels, const struct cut_grid *g, const float *rest, const
     return best;
 }
 
-INLINE int nearest(int levels, int half, const struct cut_grid *g, const float (*cost)[8], float *least) {
+INLINE int nearest(int levels, int half, const struct cut_grid *g, const float (*cost)[8], int guess) {
     float rest[CUT_GRID_HALVES], upper[CUT_GRID_HALVES];
-    int l = rounded(levels, half, cost, 0), u = rounded(levels, half, cost, half), guess = g->guess[u * g->halves + l];
-    *least = 0;
-    if (g->lower[guess] == l && g->upper[guess] == u) return guess;
     add_up(levels, half - 1, cost, 1, rest);
     add_up(levels, half, cost, half, upper);
-    *least = rest[g->lower[guess] / levels] + cost[g->lower[guess] % levels][0] + upper[g->upper[guess]];
+    float least = rest[g->lower[guess] / levels] + cost[g->lower[guess] % levels][0] + upper[g->upper[guess]];
     return search(levels, g, rest, cost, upper, guess, least);
 }
 
-int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], float *least) {
-    return g->levels == 3 ? nearest(3, 4, g, cost, least) : nearest(8, 2, g, cost, least);
+int cut_grid_nearest(const struct cut_grid *g, const float (*cost)[8], int guess) {
+    return g->levels == 3 ? nearest(3, 4, g, cost, guess) : nearest(8, 2, g, cost, guess);
+}
+
+int cut_grid_guess(const struct cut_grid *g, const int *level, bool *listed) {
+    int lower = g->levels == 3 ? number(3, 4, level) : number(8, 2, level);
+    int upper = g->levels == 3 ? number(3, 4, level + 4) : number(8, 2, level + 2);
+    int guess = g->guess[upper * g->halves + lower];
+    *listed = g->lower[guess] == lower && g->upper[guess] == upper;
+    return guess;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ static int half_of(const struct cut_grid *g, const int8_t *values) {
     return half;
 }
 
-/* What every level of the weights of point p costs, by squared distance. */
+/* What every level of every weight costs by squared distance from point p. */
 static void distances(const struct cut_grid *g, int p, float (*cost)[8]) {
     for (int k = 0; k < g->dim; k++, p /= g->levels)
         for (int l = 0; l < g->levels; l++) {
@@ -120,12 +121,10 @@ static void make(struct cut_grid *g, const int8_t *points, int entries, int dim)
             }
         g->first[h + 1] = (uint16_t)n;
     }
-    /* The table of guesses through the search itself, which finds the best entry from any guess that is not the point in question: from
-     * entry 0, and for entry 0's own point that is right. */
     for (int p = 0; p < g->halves * g->halves; p++) {
-        float cost[CUT_GRID_LEVELS][8], least;
+        float cost[CUT_GRID_LEVELS][8];
         distances(g, p, cost);
-        g->guess[p] = (uint16_t)cut_grid_nearest(g, (const float (*)[8])cost, &least);
+        g->guess[p] = (uint16_t)cut_grid_nearest(g, (const float (*)[8])cost, 0);
     }
 }
 
