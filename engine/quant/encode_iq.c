@@ -253,7 +253,7 @@ void cut_iq_fit(const struct cut_iq_form *f, const float *x, const float *import
     if (!cut_iq_load(&b, x, importance, 256)) return;
     for (int i = 0; i < 256 / f->sub; i++) scale[i] = free_scale(f, g, b.x + i * f->sub, b.w + i * f->sub, &bend[i]);
     float step = cut_iq_step((struct cut_iq_multiples){ 1, 2 * f->scales - 1, true }, scale, bend, 256 / f->sub) / f->unit;
-    for (int t = 0; t < 3; t++) {
+    for (int t = 0; t < 2; t++) {
         uint16_t half;
         step = cut_iq_round_step(&b, step, &half);
         if (!(step > 0)) return;
