@@ -179,8 +179,8 @@ static void fit_sub(const struct cut_iq_form *f, const struct cut_grid *g, const
 }
 
 /* A scale for one sub-block when any float will do, and sum(w y y) of its points: how fast the error grows beside it. The scales that are
- * tried put the largest weight at about half of the largest value (large values together are rare in a codebook) to well beyond it.
- * All are tried roughly, the best of them then exactly, each followed by what least squares makes of it. */
+ * tried put the largest weight at about half of the largest value (large values together are rare in a codebook) to well beyond it; and at
+ * the lowest, for weights that are all of one magnitude. All are tried roughly, the best of them then exactly, each followed by what least squares makes of it. */
 static float free_scale(const struct cut_iq_form *f, const struct cut_grid *g, const float *x, const float *w, float *bend) {
     enum { TRIED = 10, EXACT = 2 };
     const float top = g->value[g->levels - 1] + f->shift, from = 0.45f * top, to = 1.5f * top;
@@ -190,7 +190,7 @@ static float free_scale(const struct cut_iq_form *f, const struct cut_grid *g, c
     for (int i = 0; i < f->sub; i++) largest = fmaxf(largest, fabsf(x[i]));
     if (largest == 0) return 0;
     for (int t = 0; t < TRIED; t++) {
-        scale[t] = largest / (from + (to - from) * (float)t / (TRIED - 1));
+        scale[t] = largest / (t < TRIED - 1 ? from + (to - from) * (float)t / (TRIED - 2) : fabsf(g->value[0]));
         fit_sub(f, g, x, w, scale[t], false, &s);
         rough[t] = s.xy > 0 ? s.xy * s.xy / s.yy : 0;
     }
