@@ -147,56 +147,60 @@ static void quantize_q8(void *row, const float *x, int n) {
  *
  * maddubs multiplies unsigned bytes by signed ones and adds neighbours into 16 bits, where more than 32767 would be cut.
  * What makes each use legal (activations are within 127 either way):
- *   q4_0   weights 0..15 as stored:  2 * 15 * 127 = 3810
- *   q6_K   weights 0..63 as stored:  2 * 63 * 127 = 16002
- *   q8_0   weights down to -128: |w| <= 128 by q with w's sign:  2 * 128 * 127 = 32512
- * In the first two the zero point (8, 32) is taken off afterwards, as the sum of zero * q that all rows share.
+ *   unsigned weights, 63 at most:    2 * 63 * 127 = 16002
+ *   signed ones, -128 the lowest:    |w| <= 128 by q with w's sign:  2 * 128 * 127 = 32512
+ * What stands for zero in unsigned weights is taken off afterwards, as the sum of zero * q that all rows share.
  */
 #define N 8
+enum { TILE_T = 4 };
 #include "engine/kernels/x86_tile.h"
 
-/* 16 sums of two products: (w - zero) q, or w q. `zeros` is maddubs(zero, q). */
-INLINE __m256i dot_pairs(enum cut_type type, const void *row, int b, __m256i q, __m256i zeros) {
-    __m256i w = block_bytes(type, row, b);
-    if (type == CUT_Q8_0) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
-    return _mm256_sub_epi16(_mm256_maddubs_epi16(w, q), zeros);
+/* 16 sums of two products. `zeros` is maddubs(zero, q). */
+INLINE __m256i dot_pairs(enum cut_type type, __m256i w, __m256i q, __m256i zeros) {
+    if (is_signed(type)) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
+    __m256i pairs = _mm256_maddubs_epi16(w, q);
+    return zero_of(type) ? _mm256_sub_epi16(pairs, zeros) : pairs;
 }
 
-/* Scales of eight consecutive blocks (n of them exist) by those of the activations: d[b], or for q6_K d[2 b] and
- * d[2 b + 1] for the halves of a block. */
-INLINE void scales8(enum cut_type type, const void *row, int b, int n, const float *dx, float d[16]) {
-    vf x = n < 8 ? v_load_n(dx + b, n) : v_load(dx + b);
-    if (type == CUT_Q6_K) {
-        const struct cut_q6_K *w = (const struct cut_q6_K *)row + b / 8;
-        __m128i s = _mm_loadu_si128((const void *)w->scales);
-        x = v_mul(x, v_set(_cvtsh_ss(w->d)));
-        for (int i = 0; i < 2; i++, s = _mm_srli_si128(s, 8)) {
-            const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-            vf xx = _mm256_permutevar8x32_ps(x, _mm256_add_epi32(twice, _mm256_set1_epi32(4 * i)));
-            v_store(d + 8 * i, v_mul(xx, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(s))));
+/* A group of 256 columns of four rows (x86_formats.h), n of its eight blocks: sum[r] += row r by the activations. */
+INLINE void gemv_group(enum cut_type type, const char *const wr[4], int n, const int8_t *q, const float *dx, const int16_t *s, vf sum[4]) {
+    const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    vf x = n < 8 ? v_load_n(dx, n) : v_load(dx);
+    vf x16[2] = { x, x }, xs[2];
+    if (n_scales(type) == 2)
+        for (int i = 0; i < 2; i++) x16[i] = _mm256_permutevar8x32_ps(x, _mm256_add_epi32(twice, _mm256_set1_epi32(4 * i)));
+    if (has_offset(type)) {
+        int16_t few[16] = { 0 };
+        __m256i s16 = load32(n < 8 ? memcpy(few, s, (size_t)n * 2 * sizeof *s) : s);
+        if (n_scales(type) == 1) {
+            xs[0] = v_mul(x, _mm256_cvtepi32_ps(_mm256_madd_epi16(s16, _mm256_set1_epi16(1))));
+        } else {
+            xs[0] = v_mul(x16[0], _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(s16))));
+            xs[1] = v_mul(x16[1], _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(s16, 1))));
         }
-        return;
     }
-    uint16_t h[8] = { 0 };
-    for (int i = 0; i < n; i++)
-        h[i] = type == CUT_Q4_0 ? ((const struct cut_q4_0 *)row + b + i)->d : ((const struct cut_q8_0 *)row + b + i)->d;
-    v_store(d, v_mul(x, from_f16(_mm_loadu_si128((const void *)h))));
-}
 
-/* The scale of block i of the eight, in every lane; or its two, in four lanes each. */
-INLINE vf scale_lanes(enum cut_type type, const float d[16], int i) {
-    if (type != CUT_Q6_K) return v_set(d[i]);
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(d + 2 * i)), _mm_broadcast_ss(d + 2 * i + 1), 1);
-}
-
-/* sum[r] += block b of each of four rows, the i'th of the eight that d holds the scales of. */
-INLINE void gemv_block(enum cut_type type, const void *const wr[4], int b, int i, const int8_t *q, float d[4][16],
-                       vf sum[4]) {
-    __m256i qv = _mm256_loadu_si256((const void *)(q + 32 * (b + i)));
-    __m256i zeros = _mm256_maddubs_epi16(_mm256_set1_epi8((char)block_zero(type)), qv);
+    float d[4][16];            /* scales by those of the activations */
+    __m256i signs[4];
     for (int r = 0; r < 4; r++) {
-        __m256i fours = _mm256_madd_epi16(dot_pairs(type, wr[r], b + i, qv, zeros), _mm256_set1_epi16(1));
-        sum[r] = v_fma(_mm256_cvtepi32_ps(fours), scale_lanes(type, d[r], i), sum[r]);
+        struct scales k = scales256(type, wr[r], n);
+        signs[r] = signs256(type, wr[r]);
+        for (int i = 0; i < n_scales(type); i++) {
+            v_store(d[r] + 8 * i, v_mul(k.d[i], x16[i]));
+            if (has_offset(type)) sum[r] = v_fma(k.m[i], xs[i], sum[r]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int b = 0; b < 8; b++) {
+        if (b >= n) break;
+        __m256i qv = load32(q + 32 * b), zeros = _mm256_maddubs_epi16(_mm256_set1_epi8((char)zero_of(type)), qv);
+        for (int r = 0; r < 4; r++) {
+            __m256i fours = _mm256_madd_epi16(dot_pairs(type, bytes32(type, wr[r], signs[r], b), qv, zeros), _mm256_set1_epi16(1));
+            vf scale = n_scales(type) == 1 ? v_set(d[r][b])
+                                           : _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(d[r] + 2 * b)),
+                                                                  _mm_broadcast_ss(d[r] + 2 * b + 1), 1);
+            sum[r] = v_fma(_mm256_cvtepi32_ps(fours), scale, sum[r]);
+        }
     }
 }
 
@@ -204,85 +208,106 @@ INLINE void gemv_block(enum cut_type type, const void *const wr[4], int b, int i
 INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k, float *y) {
     const int8_t *q = cut_q8_q(x);
     const float *dx = cut_q8_d(x, k);
-    const size_t step = 8 * (type == CUT_Q4_0 ? sizeof(struct cut_q4_0) : type == CUT_Q8_0 ? sizeof(struct cut_q8_0) :
-                             sizeof(struct cut_q6_K) / 8);      /* bytes of a row in a turn of the loop */
-    const char *ahead = w.base + AHEAD;
-    const void *wr[4];
+    const int16_t *s = cut_q8_s(x, k);
+    const size_t step = group_bytes(type);
+    const char *ahead = w.base + AHEAD, *wr[4];
     vf sum[4];
     for (int r = 0; r < 4; r++) {
         wr[r] = row_at(w, cut_min(r, n_rows - 1));
         sum[r] = v_zero();
     }
-    int b = 0;
-    for (; b + 8 <= k / 32; b += 8) {
-        float d[4][16];
+    int c = 0;
+    for (; c + 256 <= k; c += 256) {
         for (size_t i = 0; i < 4 * step; i += 64) fetch(ahead + i);
         ahead += 4 * step;
-        for (int r = 0; r < 4; r++) scales8(type, wr[r], b, 8, dx, d[r]);
-        if (type == CUT_Q6_K) {        /* where a block lies depends on i: shifts become constants in an unrolled loop */
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++) gemv_block(type, wr, b, i, q, d, sum);
-        } else {
-            for (int i = 0; i < 8; i++) gemv_block(type, wr, b, i, q, d, sum);
-        }
+        gemv_group(type, wr, 8, q + c, dx + c / 32, s + c / 16, sum);
+        for (int r = 0; r < 4; r++) wr[r] += step;
     }
-    if (b < k / 32 && type != CUT_Q6_K) {
-        float d[4][16];
-        for (int r = 0; r < 4; r++) scales8(type, wr[r], b, k / 32 - b, dx, d[r]);
-        for (int i = 0; b + i < k / 32; i++) gemv_block(type, wr, b, i, q, d, sum);
-    }
+    if (c < k && whole_of(type) < 256) gemv_group(type, wr, (k - c) / 32, q + c, dx + c / 32, s + c / 16, sum);
     v_sum4(sum, y, n_rows);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
- * Quantized weights by many tokens: x86_tile.h says how. Here activations are the unsigned bytes, 1..255:
- *   q4_0   weights -8..7:    8 pairs add up to at most 8 * 2 * 255 * 8 = 32640, within 16 bits for a whole block
- *   q6_K   weights -32..31:  2 pairs, 2 * 2 * 255 * 32 = 32640
- *   q8_0   weights -128..127: 2 * 255 * 128 = 65280 is too much, so the weights lend their sign, as above, to
- *          activations with their offset taken off; then nothing has to be corrected.
+ * Quantized weights by many tokens: x86_tile.h says how. How many products fit into 16 bits before they must be widened depends on how
+ * large the unsigned weights are:
+ *   15:  8 pairs add up to at most 8 * 2 * 15 * 127 = 30480, a whole block
+ *   31:  4 pairs, 31496        63:  2 pairs, 32004        127:  1 pair, 32258
+ *   255: none do. The weights are cut into two nibbles, and the sum of the upper ones counts sixteen times.
  */
-INLINE __m256i broadcast4(const uint8_t *p) {
+INLINE __m256i broadcast4(const void *p) {
     int32_t four;
     memcpy(&four, p, 4);
     return _mm256_set1_epi32(four);
 }
 
-INLINE __m256i add_pairs(__m256i sum, __m256i pairs) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+/* Pairs that fit, for the tile's bytes. */
+INLINE int pairs_of(enum cut_type t) {
+    int most = is_signed(t) ? 2 * largest(t) : largest(t);
+    return most > 127 ? 0 : most > 63 ? 1 : most > 31 ? 2 : most > 15 ? 4 : 8;
 }
 
-INLINE void tile_block(enum cut_type type, void *tile, const uint8_t (*q)[32], const float *d, int n, float (*sum)[N]) {
-    const int scales = block_scales(type);
-    const __m256i *start = (const void *)tile_start(tile);
-    const float *dw = tile_d(tile, scales);
-    __m256i w[8];
-    for (int i = 0; i < 8; i++) w[i] = _mm256_load_si256((const __m256i *)tile_w(tile) + i);
+INLINE __m256i widen(__m256i sum, __m256i pairs, int by) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16((short)by)));
+}
 
-    for (int t = 0; t < n; t++) {
-        __m256i acc, second = _mm256_setzero_si256();
-        if (type == CUT_Q4_0) {
-            __m256i pairs = _mm256_maddubs_epi16(broadcast4(q[t]), w[0]);
-            for (int i = 1; i < 8; i++)
-                pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(broadcast4(q[t] + 4 * i), w[i]));
-            acc = add_pairs(start[0], pairs);
-        } else if (type == CUT_Q6_K) {
-            __m256i pairs[4];
-            for (int i = 0; i < 4; i++)
-                pairs[i] = _mm256_add_epi16(_mm256_maddubs_epi16(broadcast4(q[t] + 8 * i), w[2 * i]),
-                                            _mm256_maddubs_epi16(broadcast4(q[t] + 8 * i + 4), w[2 * i + 1]));
-            acc = add_pairs(add_pairs(start[0], pairs[0]), pairs[1]);
-            second = add_pairs(add_pairs(start[1], pairs[2]), pairs[3]);
-        } else {
-            acc = _mm256_setzero_si256();
-            for (int i = 0; i < 8; i++) {
-                __m256i v = _mm256_xor_si256(broadcast4(q[t] + 4 * i), _mm256_set1_epi8(-128));
-                acc = add_pairs(acc, _mm256_maddubs_epi16(_mm256_abs_epi8(w[i]), _mm256_sign_epi8(v, w[i])));
+/* acc[t] += vectors [i0, i1) of the tile by T tokens. */
+INLINE void tile_dots(const int pairs, const __m256i *w, const struct tile_x *x, int i0, int i1, const int T, __m256i *acc) {
+    const int step = pairs ? pairs : 8;
+    for (int i = i0; i < i1; i += step) {
+        __m256i low[TILE_T], high[TILE_T];
+        for (int j = i; j < i + step && j < i1; j++) {
+            __m256i wj = _mm256_load_si256(w + j), wh = wj;
+            if (!pairs) {
+                wh = low_bits(_mm256_srli_epi16(wj, 4), 4);
+                wj = low_bits(wj, 4);
+            }
+            for (int t = 0; t < T; t++) {
+                __m256i q = broadcast4(x->q[t] + 4 * j), p = _mm256_maddubs_epi16(wj, q);
+                low[t] = j == i ? p : _mm256_add_epi16(low[t], p);
+                if (pairs) continue;
+                p = _mm256_maddubs_epi16(wh, q);
+                high[t] = j == i ? p : _mm256_add_epi16(high[t], p);
             }
         }
-        vf share = v_mul(_mm256_cvtepi32_ps(acc), v_load(dw));
-        if (scales == 2) share = v_fma(_mm256_cvtepi32_ps(second), v_load(dw + N), share);
-        v_store(sum[t], v_fma(share, v_set(d[t]), v_load(sum[t])));
+        for (int t = 0; t < T; t++) {
+            acc[t] = widen(acc[t], low[t], 1);
+            if (!pairs) acc[t] = widen(acc[t], high[t], 16);
+        }
     }
+}
+
+INLINE void tile_of(struct tile_form f, const int pairs, const int T, const char *tile, const struct tile_x *x, int n_blocks, int n,
+                    int rows, float *y, size_t stride) {
+    const size_t bytes = tile_bytes(f);
+    vf sum[TILE_T];
+    for (int t = 0; t < T; t++) sum[t] = v_zero();
+    for (int b = 0; b < n_blocks; b++, tile += bytes, x++) {
+        const float *d = (const float *)(tile + 32 * N);
+        vf share[TILE_T];
+        for (int half = 0; half < f.scales; half++) {
+            __m256i acc[TILE_T];
+            for (int t = 0; t < T; t++) acc[t] = _mm256_set1_epi32(x->start[half][t]);
+            tile_dots(pairs, (const void *)tile, x, half * 4, (half + 1) * 8 / f.scales, T, acc);
+            for (int t = 0; t < T; t++) {
+                vf s = _mm256_cvtepi32_ps(acc[t]);
+                share[t] = half ? v_fma(s, v_load(d + N), share[t]) : v_mul(s, v_load(d));
+            }
+        }
+        for (int t = 0; t < T; t++) {
+            sum[t] = v_fma(share[t], v_set(x->d[t]), sum[t]);
+            for (int half = 0; f.offset && half < f.scales; half++)
+                sum[t] = v_fma(v_load(d + (f.scales + half) * N), v_set(x->ds[half][t]), sum[t]);
+        }
+    }
+    for (int t = 0; t < T && t < n; t++) {
+        if (rows == N) v_store(y + (size_t)t * stride, sum[t]);
+        else v_store_n(y + (size_t)t * stride, sum[t], rows);
+    }
+}
+
+INLINE void tile_sums(enum cut_type type, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
+                      size_t stride) {
+    tile_of(form_of(type), pairs_of(type), TILE_T, tile, x, n_blocks, n, rows, y, stride);
 }
 
 /* Below this many tokens unpacking does not pay. */
@@ -300,16 +325,15 @@ INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
                   m->y + (size_t)t * m->y_stride + r);
     }
 }
-static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0); }
-static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0); }
-static void mm_q8_q6_K(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K); }
 
+/* One function for each format, and the entry that calls it. */
+#define PRODUCT(F) static void mm_q8_##F(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_##F); }
+X86_FORMATS(PRODUCT)
+
+#define ENTRY(F) k->mm_q8[CUT_##F] = mm_q8_##F; k->mm_q8_name[CUT_##F] = "avx2";
 void cut_kernels_fill_avx2(struct cut_kernels *k) {
     fill_float_kernels(k, "avx2");
     k->quantize_q8 = quantize_q8;
-    k->mm_q8[CUT_Q4_0] = mm_q8_q4_0;
-    k->mm_q8[CUT_Q8_0] = mm_q8_q8_0;
-    k->mm_q8[CUT_Q6_K] = mm_q8_q6_K;
-    k->mm_q8_name[CUT_Q4_0] = k->mm_q8_name[CUT_Q8_0] = k->mm_q8_name[CUT_Q6_K] = "avx2";
+    X86_FORMATS(ENTRY)
     k->mm_scratch = mm_tiles_scratch;
 }

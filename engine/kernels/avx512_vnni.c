@@ -10,41 +10,67 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define N 16
+enum { TILE_T = 8 };
 #include "engine/kernels/x86_tile.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
- * Many tokens: x86_tile.h. A block's weights stay in eight registers while tokens pass, four at a time, so that the
- * sums of four tokens advance side by side and none waits for its last addition.
+ * Many tokens: x86_tile.h. Of the 32 registers, T hold a tile's sums, T the integer sums of a block, T its share where it has two scales;
+ * T = 8 is also enough for none of the chains of additions to be waited for.
  */
-INLINE __m512i broadcast4(const uint8_t *p) {
+INLINE __m512i broadcast4(const void *p) {
     int32_t four;
     memcpy(&four, p, 4);
     return _mm512_set1_epi32(four);
 }
 
-INLINE void tile_block(enum cut_type type, void *tile, const uint8_t (*q)[32], const float *d, int n, float (*sum)[N]) {
-    const int scales = block_scales(type);
-    const __m512i *w_at = (const void *)tile_w(tile), *start = (const void *)tile_start(tile);
-    const float *dw = tile_d(tile, scales);
-    __m512i w[8];
-    for (int i = 0; i < 8; i++) w[i] = _mm512_load_si512(w_at + i);
-
-    for (int t = 0; t < n; t += 4) {
-        __m512 share[4];
-        for (int half = 0; half < scales; half++) {
-            __m512i acc[4];
-            for (int j = 0; j < 4; j++) acc[j] = start[half];
-            for (int i = half * 4; i < (half + 1) * 8 / scales; i++)
-                for (int j = 0; j < 4; j++) acc[j] = _mm512_dpbusd_epi32(acc[j], broadcast4(q[t + j] + 4 * i), w[i]);
-            __m512 scale = _mm512_load_ps(dw + half * N);
-            for (int j = 0; j < 4; j++) {
-                __m512 s = _mm512_cvtepi32_ps(acc[j]);
-                share[j] = half ? _mm512_fmadd_ps(s, scale, share[j]) : _mm512_mul_ps(s, scale);
+INLINE void tile_of(struct tile_form f, const int T, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
+                    size_t stride) {
+    const size_t bytes = tile_bytes(f);
+    __m512 sum[TILE_T];
+    for (int t = 0; t < T; t++) sum[t] = _mm512_setzero_ps();
+    for (int b = 0; b < n_blocks; b++, tile += bytes, x++) {
+        const __m512i *w = (const void *)tile;
+        const __m512 *d = (const void *)(tile + 32 * N);
+        __m512 share[TILE_T];
+        for (int half = 0; half < f.scales; half++) {
+            __m512i acc[TILE_T];
+            for (int t = 0; t < T; t++) acc[t] = _mm512_set1_epi32(x->start[half][t]);
+            for (int i = half * 4; i < (half + 1) * 8 / f.scales; i++) {
+                __m512i wi = _mm512_load_si512(w + i);
+                for (int t = 0; t < T; t++) acc[t] = _mm512_dpbusd_epi32(acc[t], wi, broadcast4(x->q[t] + 4 * i));
+            }
+            for (int t = 0; t < T; t++) {
+                __m512 s = _mm512_cvtepi32_ps(acc[t]);
+                share[t] = half ? _mm512_fmadd_ps(s, d[1], share[t]) : _mm512_mul_ps(s, d[0]);
             }
         }
-        for (int j = 0; j < 4; j++)
-            _mm512_store_ps(sum[t + j], _mm512_fmadd_ps(share[j], _mm512_set1_ps(d[t + j]), _mm512_load_ps(sum[t + j])));
+        for (int t = 0; t < T; t++) {
+            sum[t] = _mm512_fmadd_ps(share[t], _mm512_set1_ps(x->d[t]), sum[t]);
+            for (int half = 0; f.offset && half < f.scales; half++)
+                sum[t] = _mm512_fmadd_ps(d[f.scales + half], _mm512_set1_ps(x->ds[half][t]), sum[t]);
+        }
     }
+    const __mmask16 on = (__mmask16)((1u << rows) - 1);
+    for (int t = 0; t < T && t < n; t++) _mm512_mask_storeu_ps(y + (size_t)t * stride, on, sum[t]);
+}
+
+/* Compiled once for each form, not for each format. */
+#define TILE_OF(name, scales, offset) \
+    static __attribute__((noinline)) void name(const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y, \
+                                               size_t stride) { \
+        const struct tile_form f = { scales, offset }; \
+        if (n > TILE_T / 2) tile_of(f, TILE_T, tile, x, n_blocks, n, rows, y, stride); \
+        else tile_of(f, TILE_T / 2, tile, x, n_blocks, n, rows, y, stride); \
+    }
+TILE_OF(tile_1, 1, false)
+TILE_OF(tile_1m, 1, true)
+TILE_OF(tile_2, 2, false)
+TILE_OF(tile_2m, 2, true)
+
+INLINE void tile_sums(enum cut_type type, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
+                      size_t stride) {
+    const struct tile_form f = form_of(type);
+    (f.scales == 1 ? f.offset ? tile_1m : tile_1 : f.offset ? tile_2m : tile_2)(tile, x, n_blocks, n, rows, y, stride);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -172,6 +198,74 @@ INLINE void step(enum cut_type type, struct four w, int n, const int8_t *q, cons
     if (n && type == CUT_Q8_0) unit_q8_0(w, n, q, d, sum);
 }
 
+/* ---- any other format: 256 columns by way of x86_formats.h */
+
+/* What the rows share of 256 columns: the activations, 64 to a vector; what their integer sums start from; and the scales, and for
+ * weights with an offset, scales times sums: one for each of the weights' scales. */
+struct shared { __m512i q[4], start[4]; __m512 d, ds; };
+
+INLINE struct shared share_x(enum cut_type type, const int8_t *q, const float *d, const int16_t *s) {
+    const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    struct shared x;
+    for (int i = 0; i < 4; i++) {
+        x.q[i] = _mm512_loadu_si512(q + 64 * i);
+        x.start[i] = is_signed(type) ? start_from(tile_zero(type), x.q[i]) : zero_of(type) ? start_from(zero_of(type), x.q[i]) : _mm512_setzero_si512();
+    }
+    __m256 d8 = _mm256_loadu_ps(d);
+    x.d = n_scales(type) == 1 ? _mm512_zextps256_ps512(d8) : _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(d8));
+    if (has_offset(type)) {
+        __m256i s16 = load32(s);
+        x.ds = n_scales(type) == 1
+                   ? _mm512_zextps256_ps512(_mm256_mul_ps(d8, _mm256_cvtepi32_ps(_mm256_madd_epi16(s16, _mm256_set1_epi16(1)))))
+                   : _mm512_mul_ps(x.d, _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(s16)));
+    }
+    return x;
+}
+
+/* The lanes of vector i of the four take scale i * 4 + lane / 4 of sixteen, or i * 2 + lane / 8 of eight. */
+INLINE __m512 scale_lanes(enum cut_type type, __m512 d, int i) {
+    const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    const __m512i by_eight = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+    __m512i at = n_scales(type) == 1 ? _mm512_add_epi32(by_eight, _mm512_set1_epi32(2 * i)) : _mm512_add_epi32(by_four, _mm512_set1_epi32(4 * i));
+    return _mm512_permutexvar_ps(at, d);
+}
+
+/* n: how many of the group's eight blocks of 32 the weights hold; the activations have all. */
+INLINE void group_any(enum cut_type type, struct four w, int n, const struct shared *x, __m512 sum[4]) {
+    for (int r = 0; r < 4; r++) {
+        struct scales s = scales256(type, w.row[r], n);
+        __m256i signs = signs256(type, w.row[r]);
+        __m512 d = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.d[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.d[0]), s.d[1], 1);
+        d = _mm512_mul_ps(d, x->d);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            __m512i v = _mm512_inserti64x4(_mm512_castsi256_si512(bytes32(type, w.row[r], signs, 2 * i)),
+                                           bytes32(type, w.row[r], signs, 2 * i + 1), 1);
+            if (is_signed(type)) v = _mm512_add_epi8(v, _mm512_set1_epi8((char)tile_zero(type)));
+            __m512i acc = _mm512_dpbusd_epi32(x->start[i], v, x->q[i]);
+            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), scale_lanes(type, d, i), sum[r]);
+        }
+        if (has_offset(type)) {
+            __m512 m = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.m[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.m[0]), s.m[1], 1);
+            sum[r] = _mm512_fmadd_ps(m, x->ds, sum[r]);
+        }
+    }
+}
+
+/* The last blocks of a row, fewer than eight, are multiplied from a copy that is filled up with zeros. */
+struct tail { int8_t q[STEP]; float d[STEP / 32]; int16_t s[STEP / 16]; char w[4][8 * sizeof(struct cut_q8_0)]; };
+
+INLINE void tail_any(enum cut_type type, struct four w, int n, const int8_t *q, const float *d, const int16_t *s, __m512 sum[4]) {
+    struct tail t;
+    memset(&t, 0, sizeof t);
+    memcpy(t.q, q, (size_t)n * 32);
+    memcpy(t.d, d, (size_t)n * sizeof *d);
+    memcpy(t.s, s, (size_t)n * 2 * sizeof *s);
+    for (int r = 0; r < 4; r++) w.row[r] = memcpy(t.w[r], w.row[r], (size_t)n * group_bytes(type) / 8);
+    struct shared x = share_x(type, t.q, t.d, t.s);
+    group_any(type, w, 8, &x, sum);
+}
+
 /* Rows r to r + 3 (n of them exist; the others repeat the last) by one token.
  *
  * The processor fetches ahead by itself where it sees a long run of addresses; four short rows are not one. But the four
@@ -179,10 +273,13 @@ INLINE void step(enum cut_type type, struct four w, int n, const int8_t *q, cons
  * the order they lie in memory, AHEAD bytes on, into the second-level cache (the first would not hold them so long). */
 enum { AHEAD = 16384 };
 
+INLINE bool has_unit(enum cut_type type) { return type == CUT_Q4_0 || type == CUT_Q8_0 || type == CUT_Q6_K; }
+
 INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, void *x, int k, float *y) {
-    const size_t step_bytes = type == CUT_Q6_K ? sizeof(struct cut_q6_K) : STEP_BLOCKS * block_stride(type);
+    const size_t step_bytes = group_bytes(type);
     const int8_t *q = cut_q8_q(x);
     const float *d = cut_q8_d(x, k);
+    const int16_t *s = cut_q8_s(x, k);
     struct four w;
     __m512 sum[4];
     for (int r = 0; r < 4; r++) {
@@ -194,10 +291,16 @@ INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, vo
     for (; c + STEP <= k; c += STEP) {
         for (size_t i = 0; i < 4 * step_bytes; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
         ahead += 4 * step_bytes;
-        step(type, w, STEP_BLOCKS, q + c, d + c / 32, sum);
+        if (has_unit(type)) {
+            step(type, w, STEP_BLOCKS, q + c, d + c / 32, sum);
+        } else {
+            struct shared shared = share_x(type, q + c, d + c / 32, s + c / 16);
+            group_any(type, w, 8, &shared, sum);
+        }
         for (int r = 0; r < 4; r++) w.row[r] += step_bytes;
     }
-    if (c < k) step(type, w, (k - c) / 32, q + c, d + c / 32, sum);
+    if (c < k && has_unit(type)) step(type, w, (k - c) / 32, q + c, d + c / 32, sum);
+    else if (c < k && whole_of(type) < 256) tail_any(type, w, (k - c) / 32, q + c, d + c / 32, s + c / 16, sum);
     for (int r = 0; r < n; r++) y[r] = _mm512_reduce_add_ps(sum[r]);
 }
 
@@ -214,14 +317,13 @@ INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
             gemv4(type, (const char *)m->w + (size_t)r * m->w_stride, m->w_stride, cut_min(4, r1 - r),
                   (char *)m->x + (size_t)t * m->x_stride, m->k, m->y + (size_t)t * m->y_stride + r);
 }
-static void mm_q8_q4_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q4_0); }
-static void mm_q8_q8_0(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q8_0); }
-static void mm_q8_q6_K(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_Q6_K); }
 
+/* One function for each format, and the entry that calls it. */
+#define PRODUCT(F) static void mm_q8_##F(const struct cut_mm *m, int r0, int r1) { mm_q8(m, r0, r1, CUT_##F); }
+X86_FORMATS(PRODUCT)
+
+#define ENTRY(F) k->mm_q8[CUT_##F] = mm_q8_##F; k->mm_q8_name[CUT_##F] = "avx512 vnni";
 void cut_kernels_fill_avx512_vnni(struct cut_kernels *k) {
     k->mm_scratch = mm_tiles_scratch;
-    k->mm_q8[CUT_Q4_0] = mm_q8_q4_0;
-    k->mm_q8[CUT_Q8_0] = mm_q8_q8_0;
-    k->mm_q8[CUT_Q6_K] = mm_q8_q6_K;
-    k->mm_q8_name[CUT_Q4_0] = k->mm_q8_name[CUT_Q8_0] = k->mm_q8_name[CUT_Q6_K] = "avx512 vnni";
+    X86_FORMATS(ENTRY)
 }
