@@ -251,7 +251,7 @@ INLINE __m256i widen(__m256i sum, __m256i pairs, int by) {
 }
 
 /* acc[t] += vectors [i0, i1) of the tile by T tokens. */
-INLINE void tile_dots(const int pairs, const __m256i *w, const struct tile_x *x, int i0, int i1, const int T, __m256i *acc) {
+INLINE void tile_dots(const int pairs, const __m256i *w, const char *q, size_t x_stride, int i0, int i1, const int T, __m256i *acc) {
     const int step = pairs ? pairs : 8;
     for (int i = i0; i < i1; i += step) {
         __m256i low[TILE_T], high[TILE_T];
@@ -262,10 +262,10 @@ INLINE void tile_dots(const int pairs, const __m256i *w, const struct tile_x *x,
                 wj = low_bits(wj, 4);
             }
             for (int t = 0; t < T; t++) {
-                __m256i q = broadcast4(x->q[t] + 4 * j), p = _mm256_maddubs_epi16(wj, q);
+                __m256i x = broadcast4(q + (size_t)t * x_stride + 4 * j), p = _mm256_maddubs_epi16(wj, x);
                 low[t] = j == i ? p : _mm256_add_epi16(low[t], p);
                 if (pairs) continue;
-                p = _mm256_maddubs_epi16(wh, q);
+                p = _mm256_maddubs_epi16(wh, x);
                 high[t] = j == i ? p : _mm256_add_epi16(high[t], p);
             }
         }
@@ -276,38 +276,71 @@ INLINE void tile_dots(const int pairs, const __m256i *w, const struct tile_x *x,
     }
 }
 
-INLINE void tile_of(struct tile_form f, const int pairs, const int T, const char *tile, const struct tile_x *x, int n_blocks, int n,
-                    int rows, float *y, size_t stride) {
+INLINE vf broadcast_float(const char *p) { return _mm256_broadcast_ss((const float *)(const void *)p); }
+
+INLINE void tile_of(struct tile_form f, const int pairs, const int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks,
+                    int rows, float *y, size_t y_stride) {
     const size_t bytes = tile_bytes(f);
     vf sum[TILE_T];
     for (int t = 0; t < T; t++) sum[t] = v_zero();
-    for (int b = 0; b < n_blocks; b++, tile += bytes, x++) {
+    for (int b = 0; b < n_blocks; b++) {
         const float *d = (const float *)(tile + 32 * N);
         vf share[TILE_T];
         for (int half = 0; half < f.scales; half++) {
             __m256i acc[TILE_T];
-            for (int t = 0; t < T; t++) acc[t] = _mm256_set1_epi32(x->start[half][t]);
-            tile_dots(pairs, (const void *)tile, x, half * 4, (half + 1) * 8 / f.scales, T, acc);
+            for (int t = 0; t < T; t++) acc[t] = broadcast4(x.start + (size_t)t * x_stride + 4 * half);
+            tile_dots(pairs, (const void *)tile, x.q, x_stride, half * 4, (half + 1) * 8 / f.scales, T, acc);
             for (int t = 0; t < T; t++) {
                 vf s = _mm256_cvtepi32_ps(acc[t]);
                 share[t] = half ? v_fma(s, v_load(d + N), share[t]) : v_mul(s, v_load(d));
             }
         }
         for (int t = 0; t < T; t++) {
-            sum[t] = v_fma(share[t], v_set(x->d[t]), sum[t]);
+            sum[t] = v_fma(share[t], broadcast_float(x.d + (size_t)t * x_stride), sum[t]);
             for (int half = 0; f.offset && half < f.scales; half++)
-                sum[t] = v_fma(v_load(d + (f.scales + half) * N), v_set(x->ds[half][t]), sum[t]);
+                sum[t] = v_fma(v_load(d + (f.scales + half) * N), broadcast_float(x.ds + (size_t)t * x_stride + 4 * half), sum[t]);
         }
+        tile += bytes;
+        x = (struct tile_x){ x.q + 32, x.d + 4, x.start + 4 * f.scales, x.ds + 4 * f.scales };
     }
-    for (int t = 0; t < T && t < n; t++) {
-        if (rows == N) v_store(y + (size_t)t * stride, sum[t]);
-        else v_store_n(y + (size_t)t * stride, sum[t], rows);
+    for (int t = 0; t < T; t++) {
+        if (rows == N) v_store(y + (size_t)t * y_stride, sum[t]);
+        else v_store_n(y + (size_t)t * y_stride, sum[t], rows);
     }
 }
 
-INLINE void tile_sums(enum cut_type type, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
-                      size_t stride) {
-    tile_of(form_of(type), pairs_of(type), TILE_T, tile, x, n_blocks, n, rows, y, stride);
+/* Compiled once for each form, not for each format. */
+#define TILE_OF(name, scales, offset, pairs) \
+    static __attribute__((noinline)) void name(int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, \
+                                               float *y, size_t y_stride) { \
+        const struct tile_form f = { scales, offset }; \
+        if (T == TILE_T) tile_of(f, pairs, TILE_T, tile, x, x_stride, n_blocks, rows, y, y_stride); \
+        else tile_of(f, pairs, TILE_T / 2, tile, x, x_stride, n_blocks, rows, y, y_stride); \
+    }
+TILE_OF(tile_1_8, 1, false, 8)
+TILE_OF(tile_1_4, 1, false, 4)
+TILE_OF(tile_1_1, 1, false, 1)
+TILE_OF(tile_1_0, 1, false, 0)
+TILE_OF(tile_1m_8, 1, true, 8)
+TILE_OF(tile_1m_4, 1, true, 4)
+TILE_OF(tile_2_8, 2, false, 8)
+TILE_OF(tile_2_4, 2, false, 4)
+TILE_OF(tile_2_2, 2, false, 2)
+TILE_OF(tile_2_1, 2, false, 1)
+TILE_OF(tile_2m_8, 2, true, 8)
+
+INLINE void tile_sums(enum cut_type type, int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, float *y,
+                      size_t y_stride) {
+    const struct tile_form f = form_of(type);
+    const int pairs = pairs_of(type);
+    if (f.scales == 1 && !f.offset)
+        (pairs == 8 ? tile_1_8 : pairs == 4 ? tile_1_4 : pairs == 1 ? tile_1_1 : tile_1_0)(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
+    else if (f.scales == 1)
+        (pairs == 8 ? tile_1m_8 : tile_1m_4)(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
+    else if (!f.offset)
+        (pairs == 8 ? tile_2_8 : pairs == 4 ? tile_2_4 : pairs == 2 ? tile_2_2 : tile_2_1)(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
+    else
+        tile_2m_8(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
 }
 
 /* Below this many tokens unpacking does not pay. */

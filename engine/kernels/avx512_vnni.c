@@ -23,21 +23,23 @@ INLINE __m512i broadcast4(const void *p) {
     return _mm512_set1_epi32(four);
 }
 
-INLINE void tile_of(struct tile_form f, const int T, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
-                    size_t stride) {
+INLINE __m512 broadcast_float(const void *p) { return _mm512_castsi512_ps(broadcast4(p)); }
+
+INLINE void tile_of(struct tile_form f, const int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, float *y,
+                    size_t y_stride) {
     const size_t bytes = tile_bytes(f);
     __m512 sum[TILE_T];
     for (int t = 0; t < T; t++) sum[t] = _mm512_setzero_ps();
-    for (int b = 0; b < n_blocks; b++, tile += bytes, x++) {
+    for (int b = 0; b < n_blocks; b++) {
         const __m512i *w = (const void *)tile;
         const __m512 *d = (const void *)(tile + 32 * N);
         __m512 share[TILE_T];
         for (int half = 0; half < f.scales; half++) {
             __m512i acc[TILE_T];
-            for (int t = 0; t < T; t++) acc[t] = _mm512_set1_epi32(x->start[half][t]);
+            for (int t = 0; t < T; t++) acc[t] = broadcast4(x.start + (size_t)t * x_stride + 4 * half);
             for (int i = half * 4; i < (half + 1) * 8 / f.scales; i++) {
                 __m512i wi = _mm512_load_si512(w + i);
-                for (int t = 0; t < T; t++) acc[t] = _mm512_dpbusd_epi32(acc[t], wi, broadcast4(x->q[t] + 4 * i));
+                for (int t = 0; t < T; t++) acc[t] = _mm512_dpbusd_epi32(acc[t], wi, broadcast4(x.q + (size_t)t * x_stride + 4 * i));
             }
             for (int t = 0; t < T; t++) {
                 __m512 s = _mm512_cvtepi32_ps(acc[t]);
@@ -45,32 +47,34 @@ INLINE void tile_of(struct tile_form f, const int T, const char *tile, const str
             }
         }
         for (int t = 0; t < T; t++) {
-            sum[t] = _mm512_fmadd_ps(share[t], _mm512_set1_ps(x->d[t]), sum[t]);
+            sum[t] = _mm512_fmadd_ps(share[t], broadcast_float(x.d + (size_t)t * x_stride), sum[t]);
             for (int half = 0; f.offset && half < f.scales; half++)
-                sum[t] = _mm512_fmadd_ps(d[f.scales + half], _mm512_set1_ps(x->ds[half][t]), sum[t]);
+                sum[t] = _mm512_fmadd_ps(d[f.scales + half], broadcast_float(x.ds + (size_t)t * x_stride + 4 * half), sum[t]);
         }
+        tile += bytes;
+        x = (struct tile_x){ x.q + 32, x.d + 4, x.start + 4 * f.scales, x.ds + 4 * f.scales };
     }
     const __mmask16 on = (__mmask16)((1u << rows) - 1);
-    for (int t = 0; t < T && t < n; t++) _mm512_mask_storeu_ps(y + (size_t)t * stride, on, sum[t]);
+    for (int t = 0; t < T; t++) _mm512_mask_storeu_ps(y + (size_t)t * y_stride, on, sum[t]);
 }
 
 /* Compiled once for each form, not for each format. */
 #define TILE_OF(name, scales, offset) \
-    static __attribute__((noinline)) void name(const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y, \
-                                               size_t stride) { \
+    static __attribute__((noinline)) void name(int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, \
+                                               float *y, size_t y_stride) { \
         const struct tile_form f = { scales, offset }; \
-        if (n > TILE_T / 2) tile_of(f, TILE_T, tile, x, n_blocks, n, rows, y, stride); \
-        else tile_of(f, TILE_T / 2, tile, x, n_blocks, n, rows, y, stride); \
+        if (T == TILE_T) tile_of(f, TILE_T, tile, x, x_stride, n_blocks, rows, y, y_stride); \
+        else tile_of(f, TILE_T / 2, tile, x, x_stride, n_blocks, rows, y, y_stride); \
     }
 TILE_OF(tile_1, 1, false)
 TILE_OF(tile_1m, 1, true)
 TILE_OF(tile_2, 2, false)
 TILE_OF(tile_2m, 2, true)
 
-INLINE void tile_sums(enum cut_type type, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
-                      size_t stride) {
+INLINE void tile_sums(enum cut_type type, int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, float *y,
+                      size_t y_stride) {
     const struct tile_form f = form_of(type);
-    (f.scales == 1 ? f.offset ? tile_1m : tile_1 : f.offset ? tile_2m : tile_2)(tile, x, n_blocks, n, rows, y, stride);
+    (f.scales == 1 ? f.offset ? tile_1m : tile_1 : f.offset ? tile_2m : tile_2)(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------

@@ -87,50 +87,48 @@ INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int r
     }
 }
 
-/* A block of 32 columns of TILE_T tokens: the bytes; -zero times their sums, of all 32 or of the two halves; the scales; and for
- * weights with an offset, scales times sums. */
-struct tile_x {
-    int8_t q[TILE_T][32];
-    int32_t start[2][TILE_T];
-    float d[TILE_T], ds[2][TILE_T];
-};
+/* What is read of up to TILE_T tokens: their rows as they are; and rows at the same distance from each other with what is made of the
+ * sums of 32 activations (or of 16, where the weights have two scales): -zero times each, and, for weights with an offset, the scale
+ * times each. `at` moves along. */
+struct tile_x { const char *q, *d, *start, *ds; };
 
-/* Tokens beyond n repeat the last. */
-INLINE void pack_tokens(enum cut_type type, struct tile_x *to, const struct cut_mm *m, int t0, int n) {
+INLINE size_t made_bytes(int k) { return cut_q8_bytes(k) * TILE_T; }
+
+INLINE void make_starts(enum cut_type type, int32_t *start, float *ds, void *row, int k) {
     const struct tile_form f = form_of(type);
-    for (int t = 0; t < TILE_T; t++) {
-        void *row = (char *)m->x + (size_t)(t0 + cut_min(t, n - 1)) * m->x_stride;
-        const int8_t *q = cut_q8_q(row);
-        const float *d = cut_q8_d(row, m->k);
-        const int16_t *s = cut_q8_s(row, m->k);
-        for (int b = 0; b < m->k / 32; b++) {
-            struct tile_x *x = to + b;
-            _mm256_storeu_si256((void *)x->q[t], _mm256_loadu_si256((const void *)(q + 32 * b)));
-            x->d[t] = d[b];
-            int s0 = s[2 * b], s1 = s[2 * b + 1];
-            if (f.scales == 1) s0 += s1;
-            x->start[0][t] = -tile_zero(type) * s0;
-            if (f.scales == 2) x->start[1][t] = -tile_zero(type) * s1;
-            if (f.offset) x->ds[0][t] = d[b] * (float)s0;
-            if (f.offset && f.scales == 2) x->ds[1][t] = d[b] * (float)s1;
-        }
+    const float *d = cut_q8_d(row, k);
+    const int16_t *s = cut_q8_s(row, k);
+    for (int i = 0; i < k / 32 * f.scales; i++) {
+        int sum = f.scales == 1 ? s[2 * i] + s[2 * i + 1] : s[i];
+        start[i] = -tile_zero(type) * sum;
+        if (f.offset) ds[i] = d[i / f.scales] * (float)sum;
     }
 }
 
-/* The N by TILE_T results of a tile of n_blocks blocks: to y[t * stride + r] for n tokens and `rows` rows. In the including file. */
-INLINE void tile_sums(enum cut_type type, const char *tile, const struct tile_x *x, int n_blocks, int n, int rows, float *y,
-                      size_t stride);
+INLINE struct tile_x make_tokens(enum cut_type type, char *made, const struct cut_mm *m, int t0, int n) {
+    const char *row = (const char *)m->x + (size_t)t0 * m->x_stride;
+    size_t ds_at = (size_t)m->k / 32 * 4 * (size_t)n_scales(type);
+    for (int t = 0; t < n; t++) {
+        char *at = made + (size_t)t * m->x_stride;
+        make_starts(type, (int32_t *)at, (float *)(at + ds_at), (char *)row + (size_t)t * m->x_stride, m->k);
+    }
+    return (struct tile_x){ row, row + m->k, made, made + ds_at };
+}
+
+/* The results of a tile of n_blocks blocks and T tokens: to y[t * y_stride + r] for `rows` rows. In the including file. */
+INLINE void tile_sums(enum cut_type type, int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, float *y,
+                      size_t y_stride);
 
 /* Rows unpacked at a time: the more, the more often packed tokens are used; but they should stay in the second-level
  * cache, which holds 64 rows of 6000 columns or so in a megabyte. */
 INLINE int tile_rows(int k) { return k <= 3072 ? 128 : 64; }
 
-/* tile_rows(k) rows are unpacked into scratch; then the tokens pass, TILE_T at a time. */
+/* tile_rows(k) rows are unpacked into scratch; then the tokens pass, TILE_T at a time, or half as many when fewer are left. Of the last ones
+ * some may have been there before: they get the same results again. There are at least TILE_T / 2. */
 INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     const size_t bytes = tile_bytes(form_of(type));
     int n_blocks = m->k / 32;
-    struct tile_x *x = m->scratch;
-    char *tiles = (char *)cut_round_up((size_t)(x + n_blocks), CUT_ALIGN);
+    char *made = m->scratch, *tiles = made + made_bytes(m->k);
 
     for (int r = r0, rows; r < r1; r += rows) {
         rows = cut_min(tile_rows(m->k), r1 - r);
@@ -139,11 +137,12 @@ INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type)
             for (int b = 0; b < n_blocks; b += 8)
                 unpack_group(type, w + (size_t)i * m->w_stride + (size_t)(b / 8) * group_bytes(type), m->w_stride, cut_min(N, rows - i),
                              whole_of(type) == 256 ? 8 : cut_min(8, n_blocks - b), tiles + (size_t)(i / N * n_blocks + b) * bytes);
-        for (int t = 0; t < m->t; t += TILE_T) {
-            int n = cut_min(TILE_T, m->t - t);
-            pack_tokens(type, x, m, t, n);
+        for (int t = 0, T; t < m->t; t += T) {
+            T = m->t - t > TILE_T / 2 && m->t >= TILE_T ? TILE_T : TILE_T / 2;
+            if (t + T > m->t) t = m->t - T;
+            struct tile_x x = make_tokens(type, made, m, t, T);
             for (int i = 0; i < rows; i += N)
-                tile_sums(type, tiles + (size_t)(i / N * n_blocks) * bytes, x, n_blocks, n, cut_min(N, rows - i),
+                tile_sums(type, T, tiles + (size_t)(i / N * n_blocks) * bytes, x, m->x_stride, n_blocks, cut_min(N, rows - i),
                           m->y + (size_t)t * m->y_stride + r + i, m->y_stride);
         }
     }
@@ -152,6 +151,5 @@ INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type)
 /* Tiles of the format with two scales and offsets are the largest. That is also more than the float kernels need to decode their
  * MM_ROWS rows of a quantized format: 64 k bytes. */
 static inline size_t mm_tiles_scratch(int k) {
-    size_t blocks = (size_t)k / 32;
-    return blocks * (sizeof(struct tile_x) + (size_t)tile_rows(k) / N * tile_bytes((struct tile_form){ 2, true })) + CUT_ALIGN;
+    return made_bytes(k) + (size_t)k / 32 * ((size_t)tile_rows(k) / N * tile_bytes((struct tile_form){ 2, true }));
 }
