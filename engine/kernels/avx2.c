@@ -250,27 +250,33 @@ INLINE __m256i widen(__m256i sum, __m256i pairs, int by) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16((short)by)));
 }
 
-/* acc[t] += vectors [i0, i1) of the tile by T tokens. */
-INLINE void tile_dots(const int pairs, const __m256i *w, const char *q, size_t x_stride, int i0, int i1, const int T, __m256i *acc) {
-    const int step = pairs ? pairs : 8;
-    for (int i = i0; i < i1; i += step) {
+/* The compiler would add in a tree, for speed, and then have more sums in flight than there are registers. */
+#define IN_ORDER(v) __asm__("" : "+x"(v))
+
+/* acc[t] = start + vectors [i0, i1) of the tile by T tokens. Integer sums are begun late, to leave their registers to the pairs. */
+INLINE void tile_dots(const int pairs, const __m256i *w, const char *q, const char *start, size_t x_stride, const int i0, const int i1,
+                      const int T, __m256i acc[TILE_T]) {
+    const int step = cut_min(pairs ? pairs : 8, i1 - i0);
+    UNROLL for (int i = i0; i < i1; i += step) {
         __m256i low[TILE_T], high[TILE_T];
-        for (int j = i; j < i + step && j < i1; j++) {
+        UNROLL for (int j = i; j < i + step; j++) {
             __m256i wj = _mm256_load_si256(w + j), wh = wj;
             if (!pairs) {
                 wh = low_bits(_mm256_srli_epi16(wj, 4), 4);
                 wj = low_bits(wj, 4);
             }
-            for (int t = 0; t < T; t++) {
+            UNROLL for (int t = 0; t < T; t++) {
                 __m256i x = broadcast4(q + (size_t)t * x_stride + 4 * j), p = _mm256_maddubs_epi16(wj, x);
                 low[t] = j == i ? p : _mm256_add_epi16(low[t], p);
+                IN_ORDER(low[t]);
                 if (pairs) continue;
                 p = _mm256_maddubs_epi16(wh, x);
                 high[t] = j == i ? p : _mm256_add_epi16(high[t], p);
+                IN_ORDER(high[t]);
             }
         }
-        for (int t = 0; t < T; t++) {
-            acc[t] = widen(acc[t], low[t], 1);
+        UNROLL for (int t = 0; t < T; t++) {
+            acc[t] = widen(i == i0 ? broadcast4(start + (size_t)t * x_stride) : acc[t], low[t], 1);
             if (!pairs) acc[t] = widen(acc[t], high[t], 16);
         }
     }
@@ -278,32 +284,40 @@ INLINE void tile_dots(const int pairs, const __m256i *w, const char *q, size_t x
 
 INLINE vf broadcast_float(const char *p) { return _mm256_broadcast_ss((const float *)(const void *)p); }
 
+/* share[t] of a block: all 32 columns of it, or columns 16 half .. 16 half + 15, by their scale. */
+INLINE void tile_share(struct tile_form f, const int pairs, const int T, const int half, const char *tile, struct tile_x x, size_t x_stride,
+                       vf share[TILE_T]) {
+    vf d = v_load((const float *)(tile + (32 + 4 * half) * N));
+    __m256i acc[TILE_T];
+    tile_dots(pairs, (const void *)tile, x.q, x.start + 4 * half, x_stride, half * 4, (half + 1) * 8 / f.scales, T, acc);
+    UNROLL for (int t = 0; t < T; t++) {
+        vf s = _mm256_cvtepi32_ps(acc[t]);
+        share[t] = half ? v_fma(s, d, share[t]) : v_mul(s, d);
+    }
+}
+
+/* sum[t] += offset * scale * sum of the activations. */
+INLINE void tile_offset(struct tile_form f, const int T, const int half, const char *tile, struct tile_x x, size_t x_stride, vf sum[TILE_T]) {
+    vf m = v_load((const float *)(tile + (32 + 4 * (f.scales + half)) * N));
+    UNROLL for (int t = 0; t < T; t++) sum[t] = v_fma(m, broadcast_float(x.ds + (size_t)t * x_stride + 4 * half), sum[t]);
+}
+
 INLINE void tile_of(struct tile_form f, const int pairs, const int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks,
                     int rows, float *y, size_t y_stride) {
     const size_t bytes = tile_bytes(f);
     vf sum[TILE_T];
-    for (int t = 0; t < T; t++) sum[t] = v_zero();
+    UNROLL for (int t = 0; t < T; t++) sum[t] = v_zero();
     for (int b = 0; b < n_blocks; b++) {
-        const float *d = (const float *)(tile + 32 * N);
         vf share[TILE_T];
-        for (int half = 0; half < f.scales; half++) {
-            __m256i acc[TILE_T];
-            for (int t = 0; t < T; t++) acc[t] = broadcast4(x.start + (size_t)t * x_stride + 4 * half);
-            tile_dots(pairs, (const void *)tile, x.q, x_stride, half * 4, (half + 1) * 8 / f.scales, T, acc);
-            for (int t = 0; t < T; t++) {
-                vf s = _mm256_cvtepi32_ps(acc[t]);
-                share[t] = half ? v_fma(s, v_load(d + N), share[t]) : v_mul(s, v_load(d));
-            }
-        }
-        for (int t = 0; t < T; t++) {
-            sum[t] = v_fma(share[t], broadcast_float(x.d + (size_t)t * x_stride), sum[t]);
-            for (int half = 0; f.offset && half < f.scales; half++)
-                sum[t] = v_fma(v_load(d + (f.scales + half) * N), broadcast_float(x.ds + (size_t)t * x_stride + 4 * half), sum[t]);
-        }
+        tile_share(f, pairs, T, 0, tile, x, x_stride, share);
+        if (f.scales == 2) tile_share(f, pairs, T, 1, tile, x, x_stride, share);
+        UNROLL for (int t = 0; t < T; t++) sum[t] = v_fma(share[t], broadcast_float(x.d + (size_t)t * x_stride), sum[t]);
+        if (f.offset) tile_offset(f, T, 0, tile, x, x_stride, sum);
+        if (f.offset && f.scales == 2) tile_offset(f, T, 1, tile, x, x_stride, sum);
         tile += bytes;
         x = (struct tile_x){ x.q + 32, x.d + 4, x.start + 4 * f.scales, x.ds + 4 * f.scales };
     }
-    for (int t = 0; t < T; t++) {
+    UNROLL for (int t = 0; t < T; t++) {
         if (rows == N) v_store(y + (size_t)t * y_stride, sum[t]);
         else v_store_n(y + (size_t)t * y_stride, sum[t], rows);
     }

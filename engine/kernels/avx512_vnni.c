@@ -25,37 +25,47 @@ INLINE __m512i broadcast4(const void *p) {
 
 INLINE __m512 broadcast_float(const void *p) { return _mm512_castsi512_ps(broadcast4(p)); }
 
+/* share[t] of a block: all 32 columns of it, or columns 16 half .. 16 half + 15, by their scale. */
+INLINE void tile_share(struct tile_form f, const int T, const int half, const char *tile, struct tile_x x, size_t x_stride,
+                       __m512 share[TILE_T]) {
+    const __m512i *w = (const void *)tile;
+    __m512 d = _mm512_load_ps(tile + (32 + 4 * half) * N);
+    __m512i acc[TILE_T];
+    UNROLL for (int t = 0; t < T; t++) acc[t] = broadcast4(x.start + (size_t)t * x_stride + 4 * half);
+    UNROLL for (int i = half * 4; i < (half + 1) * 8 / f.scales; i++) {
+        __m512i wi = _mm512_load_si512(w + i);
+        UNROLL for (int t = 0; t < T; t++) acc[t] = _mm512_dpbusd_epi32(acc[t], wi, broadcast4(x.q + (size_t)t * x_stride + 4 * i));
+    }
+    UNROLL for (int t = 0; t < T; t++) {
+        __m512 s = _mm512_cvtepi32_ps(acc[t]);
+        share[t] = half ? _mm512_fmadd_ps(s, d, share[t]) : _mm512_mul_ps(s, d);
+    }
+}
+
+/* sum[t] += offset * scale * sum of the activations. */
+INLINE void tile_offset(struct tile_form f, const int T, const int half, const char *tile, struct tile_x x, size_t x_stride,
+                        __m512 sum[TILE_T]) {
+    __m512 m = _mm512_load_ps(tile + (32 + 4 * (f.scales + half)) * N);
+    UNROLL for (int t = 0; t < T; t++) sum[t] = _mm512_fmadd_ps(m, broadcast_float(x.ds + (size_t)t * x_stride + 4 * half), sum[t]);
+}
+
 INLINE void tile_of(struct tile_form f, const int T, const char *tile, struct tile_x x, size_t x_stride, int n_blocks, int rows, float *y,
                     size_t y_stride) {
     const size_t bytes = tile_bytes(f);
     __m512 sum[TILE_T];
-    for (int t = 0; t < T; t++) sum[t] = _mm512_setzero_ps();
+    UNROLL for (int t = 0; t < T; t++) sum[t] = _mm512_setzero_ps();
     for (int b = 0; b < n_blocks; b++) {
-        const __m512i *w = (const void *)tile;
-        const __m512 *d = (const void *)(tile + 32 * N);
         __m512 share[TILE_T];
-        for (int half = 0; half < f.scales; half++) {
-            __m512i acc[TILE_T];
-            for (int t = 0; t < T; t++) acc[t] = broadcast4(x.start + (size_t)t * x_stride + 4 * half);
-            for (int i = half * 4; i < (half + 1) * 8 / f.scales; i++) {
-                __m512i wi = _mm512_load_si512(w + i);
-                for (int t = 0; t < T; t++) acc[t] = _mm512_dpbusd_epi32(acc[t], wi, broadcast4(x.q + (size_t)t * x_stride + 4 * i));
-            }
-            for (int t = 0; t < T; t++) {
-                __m512 s = _mm512_cvtepi32_ps(acc[t]);
-                share[t] = half ? _mm512_fmadd_ps(s, d[1], share[t]) : _mm512_mul_ps(s, d[0]);
-            }
-        }
-        for (int t = 0; t < T; t++) {
-            sum[t] = _mm512_fmadd_ps(share[t], broadcast_float(x.d + (size_t)t * x_stride), sum[t]);
-            for (int half = 0; f.offset && half < f.scales; half++)
-                sum[t] = _mm512_fmadd_ps(d[f.scales + half], broadcast_float(x.ds + (size_t)t * x_stride + 4 * half), sum[t]);
-        }
+        tile_share(f, T, 0, tile, x, x_stride, share);
+        if (f.scales == 2) tile_share(f, T, 1, tile, x, x_stride, share);
+        UNROLL for (int t = 0; t < T; t++) sum[t] = _mm512_fmadd_ps(share[t], broadcast_float(x.d + (size_t)t * x_stride), sum[t]);
+        if (f.offset) tile_offset(f, T, 0, tile, x, x_stride, sum);
+        if (f.offset && f.scales == 2) tile_offset(f, T, 1, tile, x, x_stride, sum);
         tile += bytes;
         x = (struct tile_x){ x.q + 32, x.d + 4, x.start + 4 * f.scales, x.ds + 4 * f.scales };
     }
     const __mmask16 on = (__mmask16)((1u << rows) - 1);
-    for (int t = 0; t < T; t++) _mm512_mask_storeu_ps(y + (size_t)t * y_stride, on, sum[t]);
+    UNROLL for (int t = 0; t < T; t++) _mm512_mask_storeu_ps(y + (size_t)t * y_stride, on, sum[t]);
 }
 
 /* Compiled once for each form, not for each format. */
@@ -241,8 +251,7 @@ INLINE void group_any(enum cut_type type, struct four w, int n, const struct sha
         __m256i signs = signs256(type, w.row[r]);
         __m512 d = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.d[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.d[0]), s.d[1], 1);
         d = _mm512_mul_ps(d, x->d);
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
+        UNROLL for (int i = 0; i < 4; i++) {
             __m512i v = _mm512_inserti64x4(_mm512_castsi256_si512(bytes32(type, w.row[r], signs, 2 * i)),
                                            bytes32(type, w.row[r], signs, 2 * i + 1), 1);
             if (is_signed(type)) v = _mm512_add_epi8(v, _mm512_set1_epi8((char)tile_zero(type)));

@@ -23,6 +23,9 @@
  */
 #include "engine/kernels/x86_formats.h"
 
+/* Arrays of vectors are registers only where every index is known: loops over them must be unrolled, each and whole. */
+#define UNROLL _Pragma("GCC unroll 8")
+
 /* Rows of 8 32-bit lanes to columns: 8x8 in three rounds of exchanging pairs. */
 INLINE void transpose8(__m256i v[8]) {
     __m256i a[8];
@@ -59,11 +62,9 @@ INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int r
     for (int r = 0; r < N; r += 8) {
         __m256i signs[8];
         for (int i = 0; i < 8; i++) signs[i] = signs256(type, w + (size_t)cut_min(r + i, rows - 1) * stride);
-#pragma GCC unroll 8
-        for (int b = 0; b < 8; b++) {
-            if (b >= n) break;
+        for (int b = 0; b < n; b++) {
             __m256i v[8];
-            for (int i = 0; i < 8; i++) {
+            UNROLL for (int i = 0; i < 8; i++) {
                 v[i] = bytes32(type, w + (size_t)cut_min(r + i, rows - 1) * stride, signs[i], b);
                 if (is_signed(type)) v[i] = _mm256_add_epi8(v[i], _mm256_set1_epi8((char)tile_zero(type)));
             }
