@@ -800,6 +800,64 @@ enum cut_status cut_activations_collect(struct cut_activations *out, const struc
                                         const struct cut_activations_opts *o, cut_progress_fn progress, void *user,
                                         struct cut_err *err);
 void cut_activations_done(struct cut_activations *a);
+/* ---------------------------------------------------------------------------------------------------------------
+ * Quantizing
+ *
+ * A file type ("q4_K_M") is a recipe: the format most matrices get, and which get another, because more depends on them
+ * or because their rows do not fit. A plan says what each tensor gets, and why, before anything is computed.
+ */
+
+struct cut_file_type {
+    uint32_t id;               /* GGUF's general.file_type, with llama.cpp's numbers */
+    const char *name;          /* "q4_K_M" */
+    enum cut_type type;        /* what a matrix gets unless a rule says otherwise */
+    const char *what;          /* in a few words: for whom */
+};
+/* The table. Static. */
+const struct cut_file_type *cut_file_types(int *n);
+/* By name, in any case; "q3_K", "q4_K" and "q5_K" mean the _M. NULL: unknown. */
+const struct cut_file_type *cut_file_type_by_name(const char *name);
+const struct cut_file_type *cut_file_type_by_id(uint32_t id);     /* NULL: unknown */
+
+struct cut_imatrix;
+
+/* A rule of one's own: tensors whose name matches (with or without its ".weight"; * stands for any characters) get this
+ * format. The first that matches counts; it goes before the file type's rules. */
+struct cut_type_rule { const char *pattern; enum cut_type type; };
+
+struct cut_quantize_opts {
+    const struct cut_file_type *file_type;
+    const struct cut_type_rule *rules;         /* borrowed */
+    int n_rules;
+    const enum cut_type *output_type;          /* of output.weight; NULL: by the file type */
+    const enum cut_type *token_embedding_type; /* of token_embd.weight; NULL: by the file type */
+    bool pure;                 /* the same format for every matrix: no rules of the file type */
+    const struct cut_imatrix *imatrix;         /* which columns matter; NULL: all alike */
+    bool force;                /* write very low bits (IQ1, IQ2, ...) without an importance matrix all the same */
+    struct cut_pool *pool;     /* borrowed; NULL: the calling thread alone */
+};
+
+struct cut_plan_tensor {
+    const struct cut_tensor_info *from;        /* borrowed from the cut_gguf */
+    enum cut_type type;        /* what it gets */
+    enum cut_type wanted;      /* what the recipe asked for; another than type where the rows do not fit */
+    bool kept;                 /* not quantized: a vector, a norm, ... */
+    bool needs_imatrix;        /* so few bits that llama.cpp wants an importance matrix for it */
+    uint64_t bytes;            /* in the new format */
+    char why[120];             /* which rule chose it, and what became of its wish: one line */
+};
+struct cut_plan {
+    struct cut_plan_tensor *tensor;            /* in the file's order */
+    uint64_t n, n_fallback;    /* fallbacks: tensors where type is not wanted */
+    uint64_t weights;          /* elements of all tensors */
+    uint64_t from_bytes, bytes;
+    const char *needs_imatrix; /* name of the first tensor that does and would be without; NULL: none */
+};
+/* What each tensor of a file gets. The assignment is that of llama.cpp's quantizer, tensor by tensor. The rules read
+ * the metadata (layers, heads, experts), so a file without it gets plain types. Free with cut_plan_done; it borrows from g. */
+enum cut_status cut_quantize_plan(struct cut_plan *out, const struct cut_gguf *g, const struct cut_quantize_opts *o,
+                                  struct cut_err *err);
+void cut_plan_done(struct cut_plan *p);
 
 /* Write a model with its matrices in another format; vectors, and matrices whose rows are no whole number of blocks, keep theirs. */
 enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user,
