@@ -309,6 +309,22 @@ enum cut_status cut_gguf_put_tensor(struct cut_gguf_writer *w, const char *name,
 enum cut_status cut_gguf_write(struct cut_gguf_writer *w, const char *path, cut_gguf_fill fill, void *user,
                                struct cut_err *err);
 
+/* Editing metadata. The tensors' bytes are copied as they are; the new file appears at `out` (which may be `in`) when whole. */
+enum cut_edit_kv_op { CUT_KV_SET, CUT_KV_REMOVE, CUT_KV_RENAME, CUT_KV_RENAME_TENSOR };
+struct cut_edit_kv {
+    enum cut_edit_kv_op op;
+    const char *key;           /* of the entry, or the tensor's name */
+    const char *value;         /* the new value as text, or the new name; NULL for CUT_KV_REMOVE */
+    int type;                  /* enum cut_kv_type of a value; -1: the entry's own, or what the text looks like */
+    bool force;                /* also what makes a model useless: see below */
+};
+/* CUT_EUSAGE: no such key, a name that is taken, text that is no value of the type, an array (they cannot be set); and, without
+ * force, an edit after which the file could not be run: general.architecture changed, or one of the architecture's or
+ * the tokenizer's entries, or a tensor, gone under its name. before and after (may be NULL): the entry as one line of text
+ * ("u32 2048"; "" where there is none), at most cap bytes, also when writing fails. */
+enum cut_status cut_gguf_edit(const char *in, const char *out, const struct cut_edit_kv *e, char *before, char *after, size_t cap,
+                              struct cut_err *err);
+
 /* ---------------------------------------------------------------------------------------------------------------
  * Vocabulary: text to token ids and back
  */
@@ -413,6 +429,14 @@ enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_
 int cut_cpu_count(void);       /* processors this process may use */
 double cut_clock(void);        /* seconds, monotonic */
 int64_t cut_clock_ns(void);    /* the same in nanoseconds */
+
+/* SHA-256 (FIPS 180-4) of a file, as 64 hexadecimal digits and a zero. */
+enum cut_status cut_sha256_file(const char *path, char hex[65], struct cut_err *err);
+/* The same in pieces. */
+struct cut_sha256 { uint32_t h[8]; uint64_t bytes; uint8_t block[64]; };
+void cut_sha256_init(struct cut_sha256 *s);
+void cut_sha256_add(struct cut_sha256 *s, const void *data, size_t n);
+void cut_sha256_done(struct cut_sha256 *s, char hex[65]);
 
 /* A pool of threads, lent to a session while it runs. n counts the calling thread: n = 1 starts none. */
 struct cut_pool;
@@ -859,9 +883,50 @@ enum cut_status cut_quantize_plan(struct cut_plan *out, const struct cut_gguf *g
                                   struct cut_err *err);
 void cut_plan_done(struct cut_plan *p);
 
-/* Write a model with its matrices in another format; vectors, and matrices whose rows are no whole number of blocks, keep theirs. */
-enum cut_status cut_quantize(const char *in, const char *out, enum cut_type type, cut_progress_fn progress, void *user,
-                             struct cut_err *err);
+/* Write a model by such a plan, with the metadata llama.cpp writes. Weights that are not finite are refused, by tensor and
+ * index; so are formats that cannot be encoded, and very low bits without an importance matrix (but for force). The file
+ * appears at `out` when it is whole; `in` and `out` may be the same. progress: the part done, and the tensor's name. */
+enum cut_status cut_quantize(const char *in, const char *out, const struct cut_quantize_opts *o, cut_progress_fn progress,
+                             void *user, struct cut_err *err);
+
+/* ---- the importance matrix
+ *
+ * For each matrix, how large each of its inputs is in use: the mean square of the activation that column j multiplies, over
+ * a text. An error in a weight costs the product that much, so the encoders weigh errors by it. */
+
+struct cut_imatrix_entry {
+    const char *name;          /* of the weight: "blk.0.ffn_down.weight" */
+    int n, n_mat;              /* columns; matrices in the tensor (experts), or 1 */
+    const float *sum2;         /* [n_mat][n] sums of squares */
+    const float *counts;       /* [n_mat] rows of activations summed */
+    const float *mean;         /* [n_mat][n] sum2 / count; 1 where a matrix was never used */
+};
+struct cut_imatrix_info {
+    const char *file;          /* where it was loaded from; "" */
+    const char *dataset;       /* the (last) text it was collected over; "" unknown */
+    int n_entries, n_chunks, chunk_size;       /* pieces of text, tokens in one */
+};
+struct cut_imatrix_opts { bool output; /* the output matrix, too (llama.cpp leaves it out) */ };
+
+/* Run a text through a session (sequence 0 is used up) and collect. Documents and pieces as cut_perplexity has them. */
+enum cut_status cut_imatrix_collect(struct cut_imatrix **out, struct cut_session *s, const char *text,
+                                    const struct cut_imatrix_opts *o, cut_progress_fn progress, void *user, struct cut_err *err);
+/* llama.cpp's GGUF format; reading takes its older .dat, too. */
+enum cut_status cut_imatrix_save(const struct cut_imatrix *m, const char *path, struct cut_err *err);
+enum cut_status cut_imatrix_load(struct cut_imatrix **out, const char *path, struct cut_err *err);
+void cut_imatrix_free(struct cut_imatrix *m);
+void cut_imatrix_about(const struct cut_imatrix *m, struct cut_imatrix_info *out);
+const struct cut_imatrix_entry *cut_imatrix_at(const struct cut_imatrix *m, int i);              /* in order of name; NULL: out of range */
+const struct cut_imatrix_entry *cut_imatrix_find(const struct cut_imatrix *m, const char *name); /* NULL: none */
+
+/* What an entry shows: of its means, all matrices together. */
+struct cut_imatrix_stats {
+    double sum, mean, max;
+    double top_share;          /* of the sum, held by the largest hundredth of the columns (one at least): 0.01 when all are alike */
+    double even;               /* exp(entropy) / columns: 1 when all are alike, 1 / columns when one has everything */
+    int n_top, top[8];         /* the largest columns, largest first */
+};
+void cut_imatrix_stats(const struct cut_imatrix_entry *e, struct cut_imatrix_stats *out);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Measuring damage: what a model loses against a reference of the same vocabulary
