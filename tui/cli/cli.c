@@ -14,7 +14,10 @@ static const struct command { const char *name; int (*run)(int, char **); const 
     { "synth",    cli_synth,    "write a model with generated weights" },
     { "vocab",    cli_vocab,    "learn a vocabulary from text" },
     { "train",    cli_train,    "train a model on text" },
-    { "quantize", cli_quantize, "write a model in another number format" },
+    { "quantize", cli_quantize, "write a model in another file type" },
+    { "convert-batch", cli_convert, "quantize many models, each tried and recorded" },
+    { "imatrix",  cli_imatrix,  "measure which weights matter, for quantize" },
+    { "gguf",     cli_gguf,     "change a model file's metadata" },
     { "perplexity", cli_perplexity, "measure how well a model predicts a text" },
     { "lab",      cli_lab,      "list, open and check labs" },
     { "lua",      cli_lua,      "run a Lua script on the engine" },
@@ -63,10 +66,10 @@ static int print_help(void) {
     printf("Cutaway " CUT_VERSION ", a workbench for learning how language models compute.\n\n"
            "usage: cutaway [FILE]             open the workbench on a model (GGUF; default: the bundled one)\n"
            "       cutaway COMMAND ...\n\n");
-    for (int i = 0; i < N_COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-    printf("  %-10s %s\n\n", "help", "show this, or the help of a command");
-    printf("  %-10s show this; \"cutaway COMMAND --help\" tells about a command\n", "--help");
-    printf("  %-10s show the version and the kernels this processor can run\n\n", "--version");
+    for (int i = 0; i < N_COMMANDS; i++) printf("  %-13s %s\n", commands[i].name, commands[i].summary);
+    printf("  %-13s %s\n\n", "help", "show this, or the help of a command");
+    printf("  %-13s show this; \"cutaway COMMAND --help\" tells about a command\n", "--help");
+    printf("  %-13s show the version and the kernels this processor can run\n\n", "--version");
     printf("Exit status: 0 success, 1 usage, 2 a file, 3 out of memory, 130 interrupted.\n");
     return cli_flush_stdout();
 }

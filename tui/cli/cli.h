@@ -22,6 +22,9 @@ int cli_perplexity(int argc, char **argv);
 int cli_quantize(int argc, char **argv);
 int cli_quantize_method(int argc, char **argv);  /* with --method among its options */
 bool cli_quantize_by_method(int argc, char **argv);
+int cli_convert(int argc, char **argv);
+int cli_imatrix(int argc, char **argv);
+int cli_gguf(int argc, char **argv);
 int cli_lab(int argc, char **argv);
 int cli_lua(int argc, char **argv);
 int cli_workbench(int argc, char **argv);        /* argv[0] is "cutaway": what runs when no command is named */
