@@ -39,7 +39,8 @@ TEST(rebuild_gives_the_bytes_of_a_quantized_file) {
     char path[512];
     snprintf(path, sizeof path, "%s", from);
     char *to = strdup(test_tmp("rebuild-q8_0.gguf"));
-    REQUIRE(cut_quantize(path, to, CUT_Q8_0, NULL, NULL, &err) == CUT_OK, "%s", err.msg);
+    struct cut_quantize_opts o = { .file_type = cut_file_type_by_name("q8_0") };
+    REQUIRE(cut_quantize(path, to, &o, NULL, NULL, &err) == CUT_OK, "%s", err.msg);
     struct cut_model *base = NULL, *file = NULL, *made = NULL;
     REQUIRE(!cut_model_open(&base, path, 0, &err) && !cut_model_open(&file, to, 0, &err), "%s", err.msg);
     enum cut_type type = CUT_Q8_0;
