@@ -60,8 +60,9 @@ static enum cut_status plan(struct collector *c, const struct cut_imatrix_opts *
     return CUT_OK;
 }
 
-/* A corpus of documents, each from an empty cache. */
-static enum cut_status read_text(struct collector *c, const struct cut_corpus *text, bool output, cut_progress_fn progress, void *user,
+/* A corpus of documents, each from an empty cache. All logits are asked for: the last layer is computed only for tokens whose logits
+ * are wanted. */
+static enum cut_status read_text(struct collector *c, const struct cut_corpus *text, cut_progress_fn progress, void *user,
                                  struct cut_err *err) {
     enum cut_status st = CUT_OK;
     enum cut_stop why;
@@ -69,7 +70,7 @@ static enum cut_status read_text(struct collector *c, const struct cut_corpus *t
         st = cut_session_truncate(c->s, 0, 0, err);
         if (!st)
             st = cut_session_feed(c->s, 0, text->id + text->start[d], (int)(text->start[d + 1] - text->start[d]),
-                                  output ? CUT_FEED_ALL_LOGITS : 0, err);
+                                  CUT_FEED_ALL_LOGITS, err);
         if (!st) st = cut_session_run(c->s, &why, err);
         if (!st && why == CUT_STOP_BREAK) st = cut_fail(err, CUT_EUSAGE, "the collection met a breakpoint: clear it first");
         if (!st && progress && !progress(user, (double)(d + 1) / (double)text->n, "pieces of text"))
@@ -102,7 +103,7 @@ enum cut_status cut_imatrix_collect(struct cut_imatrix **out, struct cut_session
     size_t watched = 0;
     for (; !st && watched < c.n_input; watched += !st)
         st = cut_session_probe(s, c.input[watched].step, square, &c.input[watched], 0, &c.input[watched].id, err);
-    if (!st) st = read_text(&c, &corpus, o->output, progress, user, err);
+    if (!st) st = read_text(&c, &corpus, progress, user, err);
     while (watched) cut_session_unprobe(s, c.input[--watched].id);
     if (!st) st = cut_imatrix_new(&m, err);
     if (!st) st = deliver(&c, m, err);
