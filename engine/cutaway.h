@@ -957,7 +957,7 @@ struct cut_damage {
     uint64_t dp_up, dp_down;               /* tokens that became likelier, less likely: even is noise, a tilt down is damage */
 };
 
-/* Perplexity as llama.cpp's tool defines it. The text, with BOS in front, is cut into chunks of `chunk` tokens; what is left over at
+/* Perplexity as llama.cpp's tool defines it. The text (a file), with BOS in front, is cut into chunks of `chunk` tokens; what is left over at
  * the end is not used; the first token of each is replaced by BOS. Each is evaluated from an empty cache, and of each the second
  * half is counted: the tokens at chunk / 2 + 1 and after. With a reference the same tokens give a cut_damage: either a second
  * session (of a model with the same vocabulary, lent the same pool), or a file that an earlier run saved. */
@@ -966,8 +966,8 @@ struct cut_chunks_opts {
     int max_chunks;            /* 0: all */
     struct cut_session *ref;   /* NULL: none */
     const char *ref_file;      /* saved logits; NULL: none */
-    const char *save;          /* save this model's logits there (F32, exactly); NULL: do not */
-    double *kl;                /* the KL of each token counted, up to n_kl of them; NULL: do not keep them */
+    const char *save;          /* save this model's logits there, F32 as they are, 4 n_vocab bytes a token; NULL: do not */
+    float *kl;                 /* filled with the KL of each token counted, at most n_kl of them; NULL: they are not kept */
     size_t n_kl;
 };
 struct cut_chunks_result {
@@ -1158,8 +1158,8 @@ struct cut_compare_row {
     double bits;               /* per weight */
     struct cut_chunks_result text;     /* against the first build */
     double prefill_tps, decode_tps;    /* 0: not measured */
-    double *kl;                /* the caller's, kl_points of them; NULL: none */
-    int n_kl;
+    float *kl;                 /* the caller's, room for kl_points tokens; NULL: not wanted */
+    int n_kl;                  /* filled in */
 };
 /* One build against the reference (NULL: this is the reference). row->kl is set by the caller; the rest is filled. */
 enum cut_status cut_compare(const struct cut_model *ref, const struct cut_model *m, const char *text, const struct cut_compare_opts *o,
