@@ -19,6 +19,7 @@ static const struct command { const char *name; int (*run)(int, char **); const 
     { "imatrix",  cli_imatrix,  "measure which weights matter, for quantize" },
     { "gguf",     cli_gguf,     "change a model file's metadata" },
     { "perplexity", cli_perplexity, "measure how well a model predicts a text" },
+    { "compare",  cli_compare,  "compare builds of a model over a text" },
     { "lab",      cli_lab,      "list, open and check labs" },
     { "lua",      cli_lua,      "run a Lua script on the engine" },
 };

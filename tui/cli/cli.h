@@ -19,6 +19,7 @@ int cli_synth(int argc, char **argv);
 int cli_vocab(int argc, char **argv);
 int cli_train(int argc, char **argv);
 int cli_perplexity(int argc, char **argv);
+int cli_compare(int argc, char **argv);
 int cli_quantize(int argc, char **argv);
 int cli_quantize_method(int argc, char **argv);  /* with --method among its options */
 bool cli_quantize_by_method(int argc, char **argv);
@@ -89,6 +90,8 @@ void cli_guess_try(struct cli_guess *g, const char *name);
 
 /* All of standard input, malloc'd and terminated. NULL after an error was printed; then *status is the exit status. */
 char *cli_read_stdin(size_t *len, int *status);
+/* A comparison as members of the open JSON object. */
+void cli_json_damage(struct cut_json *j, const struct cut_damage *d);
 /* The exit status when writing to stdout failed, after saying so; CLI_OK when all is written. */
 int cli_flush_stdout(void);
 
