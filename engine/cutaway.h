@@ -756,6 +756,33 @@ struct cut_bench_result {
 enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
                           struct cut_bench_result *out, struct cut_err *err);
 
+/* ---- what the machine can do at most */
+
+enum cut_peak_kind { CUT_PEAK_READ,    /* bytes read from memory a second */
+                     CUT_PEAK_F32,     /* operations a second, a multiplication and an addition counting as two: float multiply-add, */
+                     CUT_PEAK_INT8,    /* products of bytes added to 32-bit sums, */
+                     CUT_PEAK_BF16,    /* products of bfloat16 added to floats */
+};
+const char *cut_peak_name(enum cut_peak_kind kind);       /* "read", "f32", "int8", "bf16" */
+struct cut_peak {
+    enum cut_peak_kind kind;
+    enum cut_tier tier;        /* that has the instruction; CUT_TIER_AUTO for READ */
+    const char *instruction;   /* "vpdpbusd zmm". Static */
+    int threads;
+    double rate, median;       /* the best and the middle of several runs */
+};
+struct cut_peaks { int n; struct cut_peak peak[64]; };
+struct cut_peaks_opts {
+    int threads;               /* most; 0: all processors */
+    double seconds;            /* of a run, of which there are 7 for each number; 0: 0.02 */
+    size_t bytes;              /* memory that is read, once a run; 0: 256 MiB. Less than the caches measures these */
+};
+/* Measure them: loops in assembly with one thread and with all, reading with 1, 2, 4, ... threads and with all. */
+enum cut_status cut_peaks(struct cut_peaks *out, const struct cut_peaks_opts *o, cut_progress_fn progress, void *user,
+                          struct cut_err *err);
+/* The best rate of a kind that a tier has with so many threads (for READ, the tier is ignored); 0: not measured. */
+double cut_peak_rate(const struct cut_peaks *p, enum cut_peak_kind kind, enum cut_tier tier, int threads);
+
 /* ---- what repeated measurements say */
 
 struct cut_speed {

@@ -36,27 +36,35 @@ static void round_activations(const float *x, float *out, int cols, int bits, co
     for (int c = 0; c < cols; c++) out[c] = keep && keep[c] != 0 ? x[c] : cut_grid_round(&g, x[c]);
 }
 
-enum cut_status cut_method_output_error(const float *w, const float *w2, int rows, int cols, const float *x, int tokens,
-                                        int act_bits, const float *keep, double *error, struct cut_err *err) {
-    float *rounded = cut_calloc((size_t)cols, sizeof *rounded, "a token's activations", err);
+enum cut_status cut_method_judge(const struct cut_layer_io *l, const float *w2, int act_bits, const float *keep, double *error,
+                                 cut_progress_fn progress, void *user, double part, struct cut_err *err) {
+    size_t cols = (size_t)l->cols;
+    float *rounded = cut_calloc(cols, sizeof *rounded, "a token's activations", err);
     double off = 0, all = 0;
-    if (!rounded) return CUT_ENOMEM;
-    for (int t = 0; t < tokens; t++) {
-        const float *xt = x + (size_t)t * (size_t)cols, *x2 = xt;
+    enum cut_status st = rounded ? CUT_OK : CUT_ENOMEM;
+    for (int t = 0; !st && t < l->tokens; t++) {
+        const float *x = l->x + (size_t)t * cols, *x2 = x;
         if (act_bits) {
-            round_activations(xt, rounded, cols, act_bits, keep);
+            round_activations(x, rounded, l->cols, act_bits, keep);
             x2 = rounded;
         }
-        for (int r = 0; r < rows; r++) {
-            double y = (double)cut_dot(w + (size_t)r * (size_t)cols, xt, cols);
-            double y2 = (double)cut_dot(w2 + (size_t)r * (size_t)cols, x2, cols);
+        for (int r = 0; r < l->rows; r++) {
+            double y = (double)cut_dot(l->w + (size_t)r * cols, x, l->cols);
+            double y2 = (double)cut_dot(w2 + (size_t)r * cols, x2, l->cols);
             off += (y - y2) * (y - y2);
             all += y * y;
         }
+        if (t % 16 == 15) st = cut_method_tell(progress, user, part, "output error", err);
     }
     free(rounded);
-    *error = all > 0 ? sqrt(off / all) : 0;
-    return CUT_OK;
+    if (!st) *error = all > 0 ? sqrt(off / all) : 0;
+    return st;
+}
+
+enum cut_status cut_method_output_error(const float *w, const float *w2, int rows, int cols, const float *x, int tokens,
+                                        int act_bits, const float *keep, double *error, struct cut_err *err) {
+    struct cut_layer_io l = { w, x, rows, cols, tokens };
+    return cut_method_judge(&l, w2, act_bits, keep, error, NULL, NULL, 0, err);
 }
 
 /* What a weight costs: its own bits, its share of a step (and of a zero point), and what the method keeps beside. */
@@ -121,7 +129,7 @@ enum cut_status cut_method_run(const float *w, int rows, int cols, const float *
         const float *keep = o->method == CUT_METHOD_SPLIT ? per_column : NULL;
         r.weight_error = weight_error(w, out, (size_t)rows * (size_t)cols);
         r.bits_per_weight = bits_per_weight(&l, o, r.outliers);
-        st = cut_method_output_error(w, out, rows, cols, x, tokens, o->act_bits, keep, &r.output_error, err);
+        st = cut_method_judge(&l, out, o->act_bits, keep, &r.output_error, progress, user, 1, err);
     }
     if (!st) {
         if (column) memcpy(column, per_column, (size_t)cols * sizeof *column);

@@ -31,6 +31,10 @@ enum cut_status cut_method_awq(const struct cut_layer_io *l, const struct cut_me
                                float *alpha, cut_progress_fn progress, void *user, struct cut_err *err);
 int cut_method_split(const struct cut_layer_io *l, const struct cut_method_opts *o, float *out, float *column);
 
+/* cut_method_output_error, on the layer's own activations; progress is told `part` now and then. */
+enum cut_status cut_method_judge(const struct cut_layer_io *l, const float *w2, int act_bits, const float *keep, double *error,
+                                 cut_progress_fn progress, void *user, double part, struct cut_err *err);
+
 /* Sum of a[i] b[i]. Sixteen sums side by side, so that the compiler can keep them in vector registers. */
 static inline float cut_dot(const float *a, const float *b, int n) {
     float lane[16] = { 0 }, sum = 0;

@@ -45,12 +45,11 @@ enum cut_status cut_method_awq(const struct cut_layer_io *l, const struct cut_me
         float a = (float)i / (float)o->alphas;
         scales(column, mean, l->cols, (double)a);
         round_scaled(l, column, o, out);
-        st = cut_method_output_error(l->w, out, l->rows, l->cols, l->x, l->tokens, 0, NULL, &error, err);
+        st = cut_method_judge(l, out, 0, NULL, &error, progress, user, (double)i / o->alphas, err);
         if (!st && error < least) {
             least = error;
             *alpha = a;
         }
-        if (!st) st = cut_method_tell(progress, user, (i + 1.0) / o->alphas, "awq: alpha", err);
     }
     scales(column, mean, l->cols, (double)*alpha);
     round_scaled(l, column, o, out);
