@@ -10,7 +10,7 @@
 
 enum { MIN_W = 80, MIN_H = 24, LATENCIES = 4096, PENDING = 256, ANSWER_MS = 4 };
 
-static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention, &tui_view_learn };
+static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention, &tui_view_quant, &tui_view_learn };
 enum { N_VIEWS = sizeof classes / sizeof *classes };
 
 struct tui_app {
@@ -489,7 +489,8 @@ void tui_app_run(struct tui_term *term, struct tui_work *work, const struct tui_
     app->work = work;
     app->opts = opts;
     app->times = !term->scripted;
-    app->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1 };
+    app->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1,
+                                     .cmp = { .pos = -1, .tensor = -1, .block = -1 } };
     tui_grid_init(&app->grid, 0, 0, opts->ascii || !term->utf8);
     set_scheme(app, opts->scheme >= 0 ? (enum tui_scheme)opts->scheme : no_color && *no_color ? TUI_MONO : term->scheme);
     resize(app);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tui/compare_work.h"
 #include "tui/screen/mem.h"
 
 enum { MOST_FLOATS = 1 << 20 };        /* of a value in a snapshot */
@@ -237,7 +238,7 @@ static void take_value(struct tui_snap *o, struct tui_snap_state *st, struct cut
 /* ---- tokens and what comes next */
 
 /* As it stands in the text; tokens that stand for no text, or for a part of a character, by their piece: "<s>", "<0xC3>". */
-static void token_text(struct tui_token *t, const struct cut_vocab *v, int32_t id) {
+void tui_snap_token(struct tui_token *t, const struct cut_vocab *v, int32_t id) {
     char buf[sizeof t->text - 1];
     size_t n = cut_vocab_text(v, id, buf, sizeof buf), at = 0;
     uint32_t cp;
@@ -256,7 +257,7 @@ static void token_text(struct tui_token *t, const struct cut_vocab *v, int32_t i
 static void take_tokens(struct tui_snap *o, struct cut_session *s, const struct cut_vocab *v) {
     const int32_t *ids = cut_session_tokens(s, 0, &o->n_tokens);
     o->token = tui_alloc((size_t)o->n_tokens, sizeof *o->token);
-    for (int i = 0; i < o->n_tokens; i++) token_text(&o->token[i], v, ids[i]);
+    for (int i = 0; i < o->n_tokens; i++) tui_snap_token(&o->token[i], v, ids[i]);
     bool whole = o->where.n_tokens && o->where.step == o->where.n_steps;
     o->n_done = o->where.pos + (whole ? o->where.n_tokens : 0);
 }
@@ -268,7 +269,7 @@ static void take_next(struct tui_snap *o, struct cut_session *s, const struct cu
     if (!logits) return;
     int n = cut_model_config(m)->n_vocab;
     o->n_top = cut_top(logits, n, o->top, (int)(sizeof o->top / sizeof *o->top));
-    for (int i = 0; i < o->n_top; i++) token_text(&o->top_token[i], cut_model_vocab(m), o->top[i].id);
+    for (int i = 0; i < o->n_top; i++) tui_snap_token(&o->top_token[i], cut_model_vocab(m), o->top[i].id);
     /* H = log Z - sum p l, with l measured from the largest */
     double z = 0, pl = 0, most = o->n_top ? o->top[0].logit : 0;
     for (int i = 0; i < n; i++) {
@@ -328,6 +329,7 @@ static void free_snap(void *p) {
     drop_value(s->weight);
     if (s->has_explain) cut_explain_done(&s->explain);
     tui_snap_free_attn(s->attn);
+    tui_cmp_free(s->cmp);
     free(s->token);
     free(s->time);
     free(s->brk);

@@ -21,6 +21,9 @@ void tui_snap_state_changed(struct tui_snap_state *st);
 /* Copy what the watch asks for. s NULL: an empty snapshot. */
 struct tui_snap *tui_snap_take(struct tui_snap_state *st, struct cut_session *s, const struct tui_watch *w, bool running);
 
+/* A token as it stands in the text. */
+void tui_snap_token(struct tui_token *t, const struct cut_vocab *v, int32_t id);
+
 /* Attention (snap_attn.c): fills o->attn from what the watch asks. While a command runs the last pattern is shown again. */
 void tui_snap_take_attn(struct tui_snap *o, struct tui_snap_state *st, struct cut_session *s);
 void tui_snap_free_attn(struct tui_attn *a);

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tui/compare_work.h"
 #include "tui/screen/mem.h"
 #include "tui/snap.h"
 
@@ -26,6 +27,7 @@ struct tui_work {
     struct item *first, **last;
     struct tui_watch watch;
     bool watch_new, busy, quit;
+    bool background;               /* the comparison has something left to do */
     struct cut_session *cancel;    /* the session that is running now; NULL: none */
     bool cancelled;                /* for loops over several engine calls */
     struct tui_snap *latest;
@@ -35,6 +37,7 @@ struct tui_work {
     struct cut_pool *pool;
     struct cut_session *session;
     struct tui_snap_state state;   /* what is shared from snapshot to snapshot */
+    struct tui_compare *compare;
     struct cut_err err;
     char said[160];
     bool at_break;
@@ -49,7 +52,9 @@ static void publish(struct tui_work *w, bool running) {
     w->watch_new = false;
     pthread_mutex_unlock(&w->lock);
 
+    tui_compare_watch(w->compare, &watch.cmp);
     struct tui_snap *s = tui_snap_take(&w->state, w->session, &watch, running);
+    s->cmp = tui_compare_take(w->compare);
     s->err = w->err;
     s->stopped_at_break = w->at_break;
     memcpy(s->said, w->said, sizeof s->said);
@@ -158,6 +163,7 @@ static enum cut_status prompt(struct tui_work *w, const char *text, struct cut_e
                       cut_session_opts(w->session)->n_ctx);
     if (!st) st = cut_session_truncate(w->session, 0, 0, err);
     if (!st) st = cut_session_feed(w->session, 0, ids, (int)n, 0, err);
+    if (!st) tui_compare_prompt(w->compare, ids, (int)n);
     free(ids);
     return st;
 }
@@ -190,6 +196,27 @@ static enum cut_status edit(struct tui_work *w, const struct cut_edit *e, struct
     return st;
 }
 
+/* ---- the comparison */
+
+/* In the middle of a long call: show how far it is; stop when the screen asks for it. */
+static bool pause_compare(void *user) {
+    struct tui_work *w = user;
+    pthread_mutex_lock(&w->lock);
+    bool stop = w->cancelled;
+    pthread_mutex_unlock(&w->lock);
+    if (cut_clock() - w->shown < SLICE_MS * 1e-3) return stop;
+    publish(w, false);
+    w->shown = cut_clock();
+    return stop;
+}
+
+static void compare_slice(struct tui_work *w) {
+    struct cut_err err = { 0 };
+    w->shown = cut_clock();
+    if (tui_compare_slice(w->compare, w->said, &err)) w->err = err;
+    publish(w, false);
+}
+
 /* ---- the model and its session */
 
 static enum cut_status watch_progress(struct tui_work *w, struct cut_err *err) {
@@ -207,10 +234,13 @@ static enum cut_status new_session(struct tui_work *w, struct cut_err *err) {
     o.kv_type = CUT_F16;
     if ((st = cut_session_new(&w->session, w->model, &o, err))) return st;
     tui_snap_state_open(&w->state, w->session, cut_pool_size(w->pool));
+    struct tui_compare_host h = { w->model, w->pool, cut_session_opts(w->session)->tier, pause_compare, w };
+    tui_compare_set_host(w->compare, &h);
     return watch_progress(w, err);
 }
 
 static void drop_session(struct tui_work *w) {
+    tui_compare_set_host(w->compare, &(struct tui_compare_host){ 0 });
     tui_snap_state_close(&w->state);
     cut_session_free(w->session);
     w->session = NULL;
@@ -250,6 +280,9 @@ static enum cut_status execute(struct tui_work *w, const struct tui_cmd *c, stru
         cut_session_reset(w->session);
         st = watch_progress(w, err);
         break;
+    case TUI_CMD_COMPARE:
+        w->shown = cut_clock();
+        return tui_compare_do(w->compare, &c->cmp, c->text, w->said, err);
     case TUI_CMD_OPEN: break;
     }
     w->at_break = !st && why == CUT_STOP_BREAK;
@@ -287,16 +320,22 @@ static void *work(void *arg) {
     pthread_mutex_lock(&w->lock);
     for (;;) {
         struct tui_cmd c;
-        while (!w->quit && !w->first && !w->watch_new) {
+        w->background = !tui_compare_idle(w->compare);
+        while (!w->quit && !w->first && !w->watch_new && !w->background) {
             w->busy = false;
             pthread_cond_broadcast(&w->idle);
             pthread_cond_wait(&w->wake, &w->lock);
         }
         if (w->quit) break;
-        bool got = take(w, &c);
-        w->busy = true;
+        bool got = take(w, &c), slice = !got && !w->watch_new;
+        w->busy = !slice;
         w->cancelled = false;
         pthread_mutex_unlock(&w->lock);
+        if (slice) {
+            compare_slice(w);
+            pthread_mutex_lock(&w->lock);
+            continue;
+        }
         if (got) {
             struct cut_err err = { 0 };
             w->err = (struct cut_err){ 0 };
@@ -307,7 +346,7 @@ static void *work(void *arg) {
         publish(w, false);
         pthread_mutex_lock(&w->lock);
     }
-    w->busy = false;
+    w->busy = w->background = false;
     pthread_cond_broadcast(&w->idle);
     pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -331,7 +370,9 @@ enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const s
     w->opts = *opts;
     w->model = m;
     w->last = &w->first;
-    w->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1 };
+    w->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1,
+                                   .cmp = { .pos = -1, .tensor = -1, .block = -1 } };
+    w->compare = tui_compare_new();
     w->busy = true;
     if (pipe(w->pipe)) {
         free(w);
@@ -369,6 +410,7 @@ void tui_work_free(struct tui_work *w) {
     pthread_join(w->thread, NULL);
     drop_queue(w);
     drop_session(w);
+    tui_compare_free(w->compare);
     cut_pool_free(w->pool);
     cut_model_close(w->model);
     tui_snap_free(w->latest);
@@ -429,6 +471,6 @@ const struct tui_snap *tui_work_get(struct tui_work *w) {
 
 void tui_work_settle(struct tui_work *w) {
     pthread_mutex_lock(&w->lock);
-    while (w->busy) pthread_cond_wait(&w->idle, &w->lock);
+    while (w->busy || w->background) pthread_cond_wait(&w->idle, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }

@@ -8,11 +8,14 @@
  *   tui_work_post(step) ---- queue ---->  cut_session_step ...
  *   tui_work_watch(cell) - latest ----->  cut_session_value, cut_session_explain
  *   tui_work_get  <------ latest -------  a new snapshot; tui_work_fd becomes readable
+ *
+ * When no command waits the comparison of builds goes on (compare.h), a little at a time.
  */
 #ifndef TUI_WORK_H
 #define TUI_WORK_H
 
 #include "engine/cutaway.h"
+#include "tui/compare.h"
 #include "tui/heads.h"
 
 struct tui_work;
@@ -36,12 +39,14 @@ enum tui_cmd_kind {
     TUI_CMD_UNDO,
     TUI_CMD_OPEN,                  /* text: another model file */
     TUI_CMD_RESET,                 /* a new session: cache, breakpoints, edits */
+    TUI_CMD_COMPARE,               /* cmp, text: see compare.h */
 };
 struct tui_cmd {
     enum tui_cmd_kind kind;
     int n, pass;
     float above;
     struct cut_edit edit;
+    struct tui_cmp_ask cmp;
     const char *text;              /* copied by tui_work_post */
 };
 
@@ -55,6 +60,7 @@ struct tui_watch {
     int attn_head, attn_pos;       /* the head and the query to look at closely; attn_pos -1: the last there is */
     enum cut_attn_stage attn_stage;
     bool attn_heads;               /* score the heads of all layers, too */
+    struct tui_cmp_watch cmp;
 };
 
 /* ---- what it gets */
@@ -145,6 +151,7 @@ struct tui_snap {
     struct cut_explain explain;
     struct cut_err explain_err;            /* why not */
     struct tui_attn *attn;                 /* NULL: not asked, or not to be had */
+    const struct tui_cmp *cmp;             /* builds beside each other; NULL: not begun */
 
     int n_top;                             /* the most likely next tokens, at the end of a pass; 0: not there yet */
     struct cut_candidate top[40];
@@ -167,14 +174,14 @@ enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const s
 void tui_work_free(struct tui_work *w);        /* cancels, waits, closes the model */
 void tui_work_post(struct tui_work *w, const struct tui_cmd *c);
 void tui_work_watch(struct tui_work *w, const struct tui_watch *watch);
-bool tui_work_busy(struct tui_work *w);        /* commands wait or run */
+bool tui_work_busy(struct tui_work *w);        /* commands wait or run; what goes on between commands does not count */
 void tui_work_cancel(struct tui_work *w);      /* drop what waits, stop what runs */
 /* Readable when a snapshot was published; tui_work_get empties it. */
 int tui_work_fd(const struct tui_work *w);
 /* The latest snapshot, one reference for the caller; never NULL. */
 const struct tui_snap *tui_work_get(struct tui_work *w);
 void tui_snap_free(const struct tui_snap *s);  /* drops one reference */
-/* Wait until nothing is left to do: for scripted terminals, which have time. */
+/* Wait until nothing is left to do, also between commands: for scripted terminals, which have time. */
 void tui_work_settle(struct tui_work *w);
 
 #endif
