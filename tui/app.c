@@ -146,7 +146,8 @@ static unsigned key_help(void *self, int key) {
 
 static unsigned key_quit(void *self, int key) {
     struct tui_app *app = self;
-    if (key == TUI_CTRL('c') && tui_work_busy(app->work)) {
+    const struct tui_cmp *cmp = app->snap->cmp;
+    if (key == TUI_CTRL('c') && (tui_work_busy(app->work) || (cmp && (cmp->job[0] || cmp->to_go)))) {
         tui_work_cancel(app->work);
         return TUI_HANDLED | TUI_REDRAW;
     }
@@ -246,11 +247,11 @@ static void draw_status(struct tui_app *app, struct tui_area row) {
     if (s->n_edits) x1 = tui_textf_right(row, x1, 0, TUI_EDITED | TUI_BOLD, "EDITED (%d)", s->n_edits) - 2;
     bool busy = tui_work_busy(app->work) && app->times;
     double since = cut_clock() - app->busy_since;
-    if (busy && since > 0.2) {
+    if (busy && since > 0.2 && !(s->cmp && s->cmp->job[0])) {
         tui_textf(row, 0, 0, TUI_WARN, "running  token %d of %d  step %d/%d  %.1f s   Esc stops",
                   s->where.pos + s->where.n_tokens, s->n_tokens, s->where.step, s->where.n_steps, since);
     } else if (app->said[0]) tui_text_fit(row, 0, x1, 0, app->said_style, app->said);
-    else if (v->status && v->tick) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));    /* not the worker's view */
+    else if (v->status && v->tick) v->status(app->view[app->front], tui_part(row, 0, 0, x1, 1));    /* it says all there is itself */
     else if (s->err.code == CUT_ECANCEL) tui_text_fit(row, 0, x1, 0, TUI_WARN, "stopped; c goes on");
     else if (s->err.code) tui_text_fit(row, 0, x1, 0, TUI_BAD, s->err.msg);
     else if (s->said[0]) tui_text_fit(row, 0, x1, 0, TUI_GOOD, s->said);
@@ -365,11 +366,11 @@ static void key_event(struct tui_app *app, int key) {
         app->help = false;
         if (key == 'q' || key == TUI_KEY_ESC || key == '?' || key == TUI_KEY_F1) return;
     }
+    if (v->modal && v->modal(app->view[app->front])) { v->key(app->view[app->front], key); return; }
     if (key == TUI_KEY_ESC && tui_work_busy(app->work) && cut_clock() - app->busy_since > 0.2) {
         tui_work_cancel(app->work);
         return;
     }
-    if (v->modal && v->modal(app->view[app->front])) { v->key(app->view[app->front], key); return; }
     for (int i = 0; i < N_VIEWS; i++)
         if (key == classes[i]->digit) { bring_to_front(app, i); return; }
     if ((k = tui_key_find(v->keys, v->n_keys, key))) did = k->run(app->view[app->front], key);

@@ -94,21 +94,18 @@ struct tui_cmp_step {                  /* a line of the recipe: a tensor raised;
     bool by_hand;
 };
 
-enum { TUI_CMP_GROUP = 256, TUI_CMP_FIELDS = 8, TUI_CMP_OUTLIERS = 16 };
-struct tui_cmp_element { int32_t code; float scale, min, value, ref; };
+enum { TUI_CMP_GROUP = 256, TUI_CMP_BYTES = 1024, TUI_CMP_OUTLIERS = 16 };
 struct tui_cmp_block {
     int refs;
     int build, tensor;
     int64_t block, n_blocks;           /* in the tensor */
     int64_t row, col;                  /* of its first weight */
     enum cut_type type;
-    char formula[64];                  /* how a weight follows from its code */
-    int n, bytes;                      /* weights, bytes */
-    uint8_t raw[1024];
-    uint8_t poked[1024 / 8];           /* bit i: byte i was changed by hand */
-    int n_fields;
-    struct tui_cmp_field { char name[16]; int at, bytes; char said[48]; } field[TUI_CMP_FIELDS];
-    struct tui_cmp_element el[TUI_CMP_GROUP];
+    int n, bytes;                      /* weights, bytes; of formats without blocks (f16, ..) 32 weights */
+    uint8_t raw[TUI_CMP_BYTES];
+    uint8_t poked[TUI_CMP_BYTES / 8];  /* bit i: byte i was changed by hand */
+    float ref[TUI_CMP_GROUP];          /* the weights in the reference */
+    struct cut_block_element el[TUI_CMP_GROUP];        /* n_bits 0 where the format has no layout */
     struct cut_outlier outlier[TUI_CMP_GROUP / 32];    /* of each 32 weights */
     int n_outliers;
     struct cut_outlier worst[TUI_CMP_OUTLIERS];        /* of the tensor */

@@ -62,8 +62,8 @@ static void take_weights(struct tui_cmp_block *o, const struct cut_tensor_info *
     memcpy(o->raw, (const uint8_t *)b->data + (size_t)o->block * (size_t)o->bytes, (size_t)o->bytes);
     cut_decode(b->type, o->raw, value, (size_t)o->n);
     for (int i = 0; i < o->n; i++) {
-        o->el[i].ref = o->col + i < (int64_t)a->ne[0] ? row[o->col + i] : 0;
-        o->el[i].value = value[i];
+        o->ref[i] = o->col + i < (int64_t)a->ne[0] ? row[o->col + i] : 0;
+        if (!cut_block_element(b->type, o->raw, i, &o->el[i])) o->el[i].value = value[i];
     }
     free(row);
     free(value);
@@ -123,7 +123,7 @@ enum cut_status cmp_block_take(struct tui_compare *c, struct cut_err *err) {
 enum cut_status cmp_block_poke_back(struct tui_compare *c, int build, const struct cmp_edit *e, struct cut_err *err) {
     const struct cut_tensor_info *t = cmp_tensor(c, build, e->tensor);
     const struct cut_type_info *i = cut_type_info(t->type);
-    uint8_t block[1024];
+    uint8_t block[TUI_CMP_BYTES];
     int n, bytes;
     shape_of(t->type, &n, &bytes);
     uint64_t first = (uint64_t)e->block * (uint64_t)(bytes / i->bytes) + (uint64_t)(e->at / i->bytes);

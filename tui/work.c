@@ -28,6 +28,7 @@ struct tui_work {
     struct tui_watch watch;
     bool watch_new, busy, quit;
     bool background;               /* the comparison has something left to do */
+    bool background_stop;
     struct cut_session *cancel;    /* the session that is running now; NULL: none */
     bool cancelled;                /* for loops over several engine calls */
     struct tui_snap *latest;
@@ -320,8 +321,10 @@ static void *work(void *arg) {
     pthread_mutex_lock(&w->lock);
     for (;;) {
         struct tui_cmd c;
+        if (w->background_stop) tui_compare_do(w->compare, &(struct tui_cmp_ask){ .op = TUI_CMP_STOP }, NULL, w->said, NULL);
+        w->background_stop = false;
         w->background = !tui_compare_idle(w->compare);
-        while (!w->quit && !w->first && !w->watch_new && !w->background) {
+        while (!w->quit && !w->first && !w->watch_new && !w->background && !w->background_stop) {
             w->busy = false;
             pthread_cond_broadcast(&w->idle);
             pthread_cond_wait(&w->wake, &w->lock);
@@ -452,8 +455,9 @@ bool tui_work_busy(struct tui_work *w) {
 void tui_work_cancel(struct tui_work *w) {
     pthread_mutex_lock(&w->lock);
     drop_queue(w);
-    w->cancelled = true;
+    w->cancelled = w->background_stop = true;
     if (w->cancel) cut_session_cancel(w->cancel);
+    pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
 }
 

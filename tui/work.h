@@ -175,7 +175,7 @@ void tui_work_free(struct tui_work *w);        /* cancels, waits, closes the mod
 void tui_work_post(struct tui_work *w, const struct tui_cmd *c);
 void tui_work_watch(struct tui_work *w, const struct tui_watch *watch);
 bool tui_work_busy(struct tui_work *w);        /* commands wait or run; what goes on between commands does not count */
-void tui_work_cancel(struct tui_work *w);      /* drop what waits, stop what runs */
+void tui_work_cancel(struct tui_work *w);      /* drop what waits, stop what runs, also between commands */
 /* Readable when a snapshot was published; tui_work_get empties it. */
 int tui_work_fd(const struct tui_work *w);
 /* The latest snapshot, one reference for the caller; never NULL. */

@@ -100,6 +100,7 @@ static unsigned key_build(void *self, int key) {
     if (!c || c->n_builds < 2) return TUI_HANDLED;
     int n = c->n_builds - 1;
     v->build = 1 + (v->build - 1 + (key == ']' ? 1 : n - 1)) % n;
+    v->picked = true;
     return looked(v);
 }
 
@@ -181,7 +182,8 @@ static unsigned key_edit(void *self, int key) {
     }
     v->histogram = false;
     v->editing = true;
-    if (v->nibble >= 2 * c->block->bytes) v->nibble = 0;
+    const struct cut_block_element *e = &c->block->el[v->elements.cursor < c->block->n ? v->elements.cursor : 0];
+    v->nibble = e->n_bits ? 2 * e->bits[0].byte + (e->bits[0].bit < 4) : 0;
     return TUI_HANDLED | TUI_REDRAW;
 }
 
@@ -529,8 +531,7 @@ static void draw(void *self, struct tui_area a) {
     struct tui_area whole = a;
     begin(v, a.w);
     memset(v->area, 0, sizeof v->area);
-    if (c && v->build >= c->n_builds) v->build = c->n_builds - 1;
-    if (c && v->build < 1 && c->n_builds > 1) v->build = c->n_builds - 1;
+    if (c && (!v->picked || v->build >= c->n_builds)) v->build = c->n_builds - 1;
     if (!c) draw_nothing(v, a);
     else if (a.w >= 120 && a.h >= 33) draw_wide(v, a);
     else draw_narrow(v, a);
@@ -598,7 +599,7 @@ static void snap(void *self) {
     const struct tui_snap *s = tui_app_snap(v->app);
     if (v->begun && v->begun != s->list) {     /* another model: nothing of what was looked at is there */
         v->begun = NULL;
-        v->build = 0;
+        v->picked = false;
         v->tensor = v->layer = -1;
         v->block = -1;
         v->follow = true;

@@ -14,6 +14,7 @@ struct quant_view {
     struct tui_app *app;
     enum quant_panel focus, left;      /* left: which of the panels that share a place is there, on a large screen */
     int build;                         /* looked at; 0: the reference */
+    bool picked;                       /* the reader chose it; else it is the last that was added */
     int pos;                           /* the prediction with the cursor; -1: the last */
     bool follow;                       /* the text is shown where it grows, not at the cursor */
     int tensor;                        /* whose block is looked at; -1: none yet */
@@ -64,6 +65,9 @@ double quant_round_up(double x);
 int quant_jump(const float *error, int n);
 /* A budget of bytes as it is typed, "3.2", "3.2MiB", "500KiB", "60%" of the whole; 0: it makes no sense. */
 uint64_t quant_parse_budget(const char *text, uint64_t whole);
+
+/* What a nibble of a block (two to a byte, the high one first) does for a weight: an enum cut_bits_role, -1: nothing. */
+int quant_nibble_role(const struct cut_block_element *e, int nibble);
 
 /* ---- the panels */
 

@@ -138,19 +138,23 @@ static void draw_words(struct quant_view *v, const struct tui_cmp *c, struct tui
     }
 }
 
-static void draw_legend(const struct quant_view *v, const struct tui_cmp *c, struct tui_area a, int y) {
+static void draw_legend(struct tui_area a, int y) {
     static const char *const limit[QUANT_KL_LEVELS] = { "", "<1e-3", "<1e-2", "<.1", "<1", ">=1" };
     int x = tui_text(a, 0, y, TUI_DIM, "KL, nats ");
     for (int level = 1; level < QUANT_KL_LEVELS; level++) {
         tui_put(a, x, y, (tui_style)(TUI_SEQ0 + ink_of(level)), tui_ramp(a.g, ink_of(level)));
         x = tui_textf(a, x + 2, y, TUI_DIM, "%s  ", limit[level]);
     }
+}
+
+/* What both say at the cursor. */
+static void draw_cursor(const struct quant_view *v, const struct tui_cmp *c, struct tui_area a, int y) {
     const struct tui_cmp_build *b = quant_build(v);
     int pos = quant_pos(v);
     char n1[16], n2[16], t1[64], t2[64];
     if (!b || !b->point || !pos || isnan(b->point[pos].kl)) return;
-    x = tui_textf(a, x + 1, y, TUI_TEXT, "token %d: KL %s  %s \"%s\" %s", pos, tui_num(b->point[pos].kl, 7, n1), c->build[0].name,
-                  tui_token_label(&c->build[0].top[pos], t1), tui_num(c->build[0].point[pos].p_top, 4, n2));
+    int x = tui_textf(a, 0, y, TUI_TEXT, "token %d:  KL %s   %s says \"%s\" %s", pos, tui_num(b->point[pos].kl, 7, n1), c->build[0].name,
+                      tui_token_label(&c->build[0].top[pos], t1), tui_num(c->build[0].point[pos].p_top, 4, n2));
     tui_textf(a, x, y, b->point[pos].same ? TUI_TEXT : TUI_BAD | TUI_BOLD, ", %s \"%s\" %s", b->name, tui_token_label(&b->top[pos], t2),
               tui_num(b->point[pos].p_top, 4, n1));
 }
@@ -197,6 +201,8 @@ void quant_draw_strips(struct quant_view *v, struct tui_area a) {
     struct tui_area in = tui_pane(a, title, right, false);
     in = tui_part(in, 1, 0, in.w - 2, in.h);
     draw_words(v, c, in);
-    draw_legend(v, c, in, c->n_builds + (in.h > 11));
+    int y = c->n_builds, spare = in.h - 3 - 2 * c->n_builds;      /* rows between words and table */
+    if (spare > 1) draw_cursor(v, c, in, y + 1);
+    draw_legend(in, y + (spare > 1 ? 2 : 0));
     draw_table(v, c, in, in.h - 1 - c->n_builds);
 }

@@ -56,9 +56,9 @@ void quant_draw_layers(struct quant_view *v, struct tui_area a) {
     const struct tui_cmp_build *b = quant_build(v);
     char title[128], right[64] = "", buf[64];
     int pos = c->layer_pos;
-    snprintf(title, sizeof title, "error through the network: |x - y| / |x| of resid_post");
+    snprintf(title, sizeof title, "error through the layers");
     if (pos > 0 && pos < c->n_tokens) snprintf(right, sizeof right, "predicting token %d \"%.12s\"", pos, tui_token_label(&c->token[pos], buf));
-    struct tui_area in = quant_pane(v, a, QUANT_LAYERS, title, a.w > 100 || a.w < 81 ? right : NULL);
+    struct tui_area in = quant_pane(v, a, QUANT_LAYERS, title, right);
     in = tui_part(in, 1, 0, in.w - 2, in.h);
     float most = 0;
     bool any = false;
@@ -71,6 +71,7 @@ void quant_draw_layers(struct quant_view *v, struct tui_area a) {
     for (int l = 0; b->layer && l < c->n_layer; l++) most = fmaxf(most, b->layer[l]);
     struct tui_area words = tui_cut_bottom(&in, 2), head = tui_cut_top(&in, 1);
     tui_text(head, 0, 0, TUI_DIM, "layer");
+    tui_text_right(head, head.w, 0, TUI_DIM, "|x - y| / |x| of resid_post");
     for (int k = 1; k < c->n_builds; k++) {
         struct tui_area cell = tui_part(head, LAYER_W + NUMBER_W * (k - 1), 0, NUMBER_W - 2, 1);
         int w = tui_text_width(a.g, c->build[k].name);

@@ -48,9 +48,9 @@ void quant_menu_draw(struct quant_view *v, struct tui_area a) {
     for (int y = 0; y < in.h && v->menu_list.top + y < n; y++) {
         const struct choice *k = &c[v->menu_list.top + y];
         tui_text(in, 2, y, TUI_TEXT, k->name ? k->name : "FILE");
-        if (k->bits > 0) tui_textf_right(in, 24, y, TUI_DIM, "%.2f bits/weight", k->bits);
+        if (k->bits > 0) tui_textf(in, 14, y, TUI_DIM, "%5.2f bits/weight", k->bits);
         if (k->type >= 0 && tensor >= 0 && v->menu == QUANT_MENU_TYPE && cmp->tensor[tensor].cols % cut_type_info((uint32_t)k->type)->block)
-            tui_textf(in, 27, y, TUI_WARN, "rows of %d do not fit", (int)cmp->tensor[tensor].cols);
+            tui_textf(in, 34, y, TUI_WARN, "rows of %d do not fit", (int)cmp->tensor[tensor].cols);
         tui_text_fit(in, 14, in.w - 1, y, TUI_DIM, k->what);
         if (v->menu_list.top + y != v->menu_list.cursor) continue;
         tui_put(in, 1, y, TUI_FOCUS | TUI_BOLD, tui_glyph(a.g, TUI_G_CURSOR));
@@ -58,8 +58,13 @@ void quant_menu_draw(struct quant_view *v, struct tui_area a) {
     }
 }
 
+static void add(struct quant_view *v, const char *name) {
+    v->picked = false;
+    quant_post(v, (struct tui_cmp_ask){ .op = TUI_CMP_ADD }, name);
+}
+
 static void accept_add(void *user, const char *text) {
-    if (*text) quant_post(user, (struct tui_cmp_ask){ .op = TUI_CMP_ADD }, text);
+    if (*text) add(user, text);
 }
 
 static void take(struct quant_view *v) {
@@ -68,7 +73,7 @@ static void take(struct quant_view *v) {
     const struct choice *k = &c[v->menu_list.cursor < n ? v->menu_list.cursor : 0];
     v->menu = QUANT_NO_MENU;
     if (menu == QUANT_MENU_TYPE) quant_post(v, (struct tui_cmp_ask){ .op = TUI_CMP_RETYPE, .n = v->build, .tensor = tensor, .type = k->type }, NULL);
-    else if (k->name) quant_post(v, (struct tui_cmp_ask){ .op = TUI_CMP_ADD }, k->name);
+    else if (k->name) add(v, k->name);
     else tui_app_ask(v->app, "file> ", "", "a GGUF file with the same vocabulary; Esc leaves", accept_add, v);
 }
 

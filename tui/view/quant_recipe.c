@@ -114,7 +114,7 @@ void quant_draw_pareto(struct quant_view *v, struct tui_area a) {
     static const char mark[TUI_CMP_BUILDS + 1] = "ox*#";
     const struct tui_cmp *c = quant_cmp(v);
     enum { AXIS_W = 7 };
-    struct tui_area in = quant_pane(v, a, QUANT_PARETO, "size, quality, speed: lower and further right is better", NULL);
+    struct tui_area in = quant_pane(v, a, QUANT_PARETO, "size against KL: right and low is better", NULL);
     struct plot p = { .a = tui_part(in, AXIS_W, 0, in.w - AXIS_W - 2, in.h - 2) };
     bool taken[64] = { false };
     for (int k = 0; k < c->n_builds; k++) widen(&p, (double)c->build[k].sum.bytes, k ? c->build[k].sum.damage.kl : 0);

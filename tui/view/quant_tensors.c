@@ -87,8 +87,7 @@ void quant_draw_tensors(struct quant_view *v, struct tui_area a) {
     int type = c->swaps_type < CUT_TYPE_COUNT ? (int)c->swaps_type : (int)quant_main_type(c, v->build);
     quant_order_tensors(v);
     const struct cut_type_info *info = cut_type_info((uint32_t)type);
-    snprintf(title, sizeof title, "which tensors hurt: ONE to %s (%.2f bits), the rest %s", type_name(type), 8.0 * info->bytes / info->block,
-             c->build[0].name);
+    snprintf(title, sizeof title, "which tensors hurt: one alone in %s (%.2f bits)", type_name(type), 8.0 * info->bytes / info->block);
     if (v->layer >= 0) snprintf(right, sizeof right, "layer %d (Esc: all)", v->layer);
     else snprintf(right, sizeof right, "%d of %d", c->n_swapped, v->n_order);
     struct tui_area in = quant_pane(v, a, QUANT_TENSORS, title, right);
