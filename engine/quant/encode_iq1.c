@@ -1,17 +1,21 @@
-/* encode_iq1.c - floats to iq1_s and iq1_m: eight of -1, 0, 1 by an index of 11 bits, all shifted by an eighth up or down.
+/* encode_iq1.c - floats to iq1_s and iq1_m: eight of -1, 0, 1 by an index of 11 bits, all shifted by an eighth up or
+ * down.
  *
  *              index    shift                 scale             bits for eight weights, without d's 16 for 256
  *   iq1_s      11 bits  1 bit for 32          3 bits for 32     12    (1.5625 a weight)
  *   iq1_m      11       1 bit for 8           3 bits for 16     13.5  (1.75)
  *
- * Eight trits are 6561 points, of which the list has 2048, signs included. The shift doubles the points that there are for one bit a
- * group, and takes care that few weights decode to exactly the same. All of the choosing is in encode_iq.c.
+ * Eight trits are 6561 points, of which the list has 2048, signs included. The shift, an idea of QuIP# (which shifts
+ * by a quarter), makes twice as many points of them for one more bit: 2048 around +1/8 and 2048 around -1/8. All of
+ * the choosing is in encode_iq.c.
  */
 #include "engine/quant/encode.h"
 #include "engine/quant/encode_iq.h"
 
 void cut_encode_iq1_s(void *dst, const float *x, size_t n, const float *importance) {
-    static const struct cut_iq_form form = { CUT_GRID_IQ1, CUT_SIGNS_NONE, .sub = 32, .scales = 8, .unit = 1, .shift = 0.125f, .shared = 32 };
+    static const struct cut_iq_form form = {
+        CUT_GRID_IQ1, CUT_SIGNS_NONE, .sub = 32, .scales = 8, .unit = 1, .shift = 0.125f, .shared = 32
+    };
     struct cut_iq1_s *b = dst;
     struct cut_iq_fit fit;
     for (size_t at = 0; at < n; at += 256, b++) {
@@ -27,7 +31,9 @@ void cut_encode_iq1_s(void *dst, const float *x, size_t n, const float *importan
 
 /* Each of the four 16-bit words of scales has four scales of 3 bits, and 4 bits of d above them. */
 void cut_encode_iq1_m(void *dst, const float *x, size_t n, const float *importance) {
-    static const struct cut_iq_form form = { CUT_GRID_IQ1, CUT_SIGNS_NONE, .sub = 16, .scales = 8, .unit = 1, .shift = 0.125f, .shared = 8 };
+    static const struct cut_iq_form form = {
+        CUT_GRID_IQ1, CUT_SIGNS_NONE, .sub = 16, .scales = 8, .unit = 1, .shift = 0.125f, .shared = 8
+    };
     struct cut_iq1_m *b = dst;
     struct cut_iq_fit fit;
     for (size_t at = 0; at < n; at += 256, b++) {

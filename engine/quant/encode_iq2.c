@@ -5,7 +5,8 @@
  *   iq2_xs     9       7, even     4 bits for 16      18    (2.3125)
  *   iq2_s     10       8, free     4 bits for 16      20    (2.5625)
  *
- * The magnitudes are 8, 25 and 43, nearly 1 : 3 : 5, as in whole numbers and a half. All of the choosing is in encode_iq.c.
+ * The magnitudes are 8, 25 and 43, nearly 1 : 3 : 5, the halves of E8 (encode_iq.h). All of the choosing is in
+ * encode_iq.c.
  */
 #include "engine/quant/encode.h"
 #include "engine/quant/encode_iq.h"

@@ -1,10 +1,13 @@
-/* encode_iq4.c - floats to iq4_nl and iq4_xs: sixteen values that lie closer together near zero, where weights are many.
+/* encode_iq4.c - floats to iq4_nl and iq4_xs: sixteen values that lie closer together near zero, where weights are
+ * many.
  *
  * For given codes the best scale is sum(w x v) / sum(w v v), v being the values of the codes; it leaves the error
- * sum(w x x) - sum(w x v)^2 / sum(w v v). So for every scale that is tried, only those two sums are needed to know how well
- * its codes could do. The values are not symmetric (-127 to 113): a block and its negative differ, and both signs of the scale are tried.
+ * sum(w x x) - sum(w x v)^2 / sum(w v v). So for every scale that is tried, only those two sums are needed to know
+ * how well its codes could do. The values are not symmetric (-127 to 113): a block and its negative differ, and both
+ * signs of the scale are tried.
  *
- * iq4_xs has a scale for every 32 weights as iq4_nl has, but as a whole number of 6 bits, -32 to 31, times a step of the 256.
+ * iq4_xs has a scale for every 32 weights as iq4_nl has, but as a whole number of 6 bits, -32 to 31, times a step of
+ * the 256.
  */
 #include <math.h>
 
@@ -14,7 +17,8 @@
 
 struct sums { float xv, vv; };
 
-/* The value nearest to each of 32 weights at scale d, not 0: the first, and a step up at every middle between two that is passed. */
+/* The value nearest to each of 32 weights at scale d, not 0: the first, and a step up at every middle between two
+ * that is passed. */
 static void nearest(const float *x, float d, float *v) {
     float scaled[32], inverse = 1 / d;
     for (int i = 0; i < 32; i++) {
@@ -22,7 +26,8 @@ static void nearest(const float *x, float d, float *v) {
         v[i] = cut_iq4_values[0];
     }
     for (int k = 0; k < 15; k++) {
-        float middle = 0.5f * (float)(cut_iq4_values[k] + cut_iq4_values[k + 1]), up = (float)(cut_iq4_values[k + 1] - cut_iq4_values[k]);
+        float middle = 0.5f * (float)(cut_iq4_values[k] + cut_iq4_values[k + 1]);
+        float up = (float)(cut_iq4_values[k + 1] - cut_iq4_values[k]);
         for (int i = 0; i < 32; i++) v[i] += scaled[i] > middle ? up : 0;
     }
 }
@@ -55,7 +60,7 @@ static struct sums free_scale(const float *x, const float *w) {
             struct sums s = at_scale(x, w, (float)sign * largest / at);
             if (s.xv * s.xv * best.vv > best.xv * best.xv * s.vv) best = s;
         }
-    for (int t = 0; t < 2; t++) {                                  /* new codes for the new scale, and the scale for those */
+    for (int t = 0; t < 2; t++) {                      /* new codes for the new scale, and the scale for those */
         struct sums s = at_scale(x, w, best.xv / best.vv);
         if (s.xv * s.xv * best.vv > best.xv * best.xv * s.vv) best = s;
     }
@@ -93,9 +98,10 @@ void cut_encode_iq4_nl(void *dst, const float *x, size_t n, const float *importa
  * iq4_xs
  */
 
-/* Each sub-block's best multiple of the step: the one nearest to its scale or one beside it. Returns how much smaller than sum(w x x) the
- * error is. xv and vv of the whole block, in units of the step, go to *all. */
-static float choose(const struct cut_iq_block *b, struct cut_iq_multiples range, const float *scale, float step, int *multiple, struct sums *all) {
+/* Each sub-block's best multiple of the step: the one nearest to its scale or one beside it. Returns how much smaller
+ * than sum(w x x) the error is. xv and vv of the whole block, in units of the step, go to *all. */
+static float choose(const struct cut_iq_block *b, struct cut_iq_multiples range, const float *scale, float step,
+                    int *multiple, struct sums *all) {
     float total = 0;
     *all = (struct sums){ 0, 0 };
     for (int i = 0; i < 8; i++) {
@@ -127,7 +133,7 @@ static void encode_block(const struct cut_iq_block *b, struct cut_iq4_xs *q) {
         bend[i] = s.vv;
     }
     float step = cut_iq_step(range, scale, bend, 8), final = 0;
-    for (int t = 0; t < 3; t++) {                                  /* the step again, by least squares, while that helps */
+    for (int t = 0; t < 3; t++) {                      /* the step again, by least squares, while that helps */
         int multiple[8];
         uint16_t half;
         struct sums all;

@@ -1,16 +1,17 @@
 /* encode_iq_grid.c - the nearest point of a codebook, exactly, without looking at all of them.
  *
- * The cost of a point is a sum over its weights: w (x - scale * value)^2 each. What counts is how much a weight costs above its own best
- * level, 0 or more. A point is two halves, and so is its cost:
+ * The cost of a point is a sum over its weights: w (x - scale * value)^2 each. What counts is how much a weight costs
+ * above its own best level, 0 or more. A point is two halves, and so is its cost:
  *
  *   cost(point) = L[lower half] + U[upper half]
  *
- * Each table has 81 numbers (3 levels, 4 weights) or 64 (8 levels, 2 weights); even the largest list, 2048 points of 8 weights, is
- * then searched with one addition a point. And most points need not be looked at: starting from a good guess of cost c, only lower
- * halves with L < c can lead to something better. Branch and bound (Land and Doig 1960), with one branching.
+ * Each table has 81 numbers (3 levels, 4 weights) or 64 (8 levels, 2 weights); even the largest list, 2048 points of
+ * 8 weights, is then searched with one addition a point. And most points need not be looked at: starting from a good
+ * guess of cost c, only lower halves with L < c can lead to something better. Branch and bound (Land and Doig 1960),
+ * with one branching.
  *
- * The guess is the entry nearest to the rounded weights when all count the same, from a table of all points. If the rounded weights are
- * themselves in the list, their cost is 0, and nothing has to be searched at all.
+ * The guess is the entry nearest to the rounded weights when all count the same, from a table of all points. If the
+ * rounded weights are themselves in the list, their cost is 0, and nothing has to be searched at all.
  */
 #include <pthread.h>
 
@@ -20,12 +21,13 @@
 /* Inlined where levels and the number of weights are constants, so that all loops have known lengths. */
 #define INLINE static inline __attribute__((always_inline))
 
-/* The costs of all ways to choose levels for n weights, at[0] to at[n - 1]: way sum(level[k] levels^k), the first digit the lowest. */
+/* The costs of all ways to choose levels for n weights, at[0] to at[n - 1]: way sum(level[k] levels^k), the first
+ * digit the lowest. */
 INLINE void add_up(int levels, int n, const float (*cost)[8], int at, float *sum) {
     int ways = 1;
     sum[0] = 0;
     for (int k = 0; k < n; k++, ways *= levels)
-        for (int l = levels - 1; l >= 0; l--)                      /* level 0 last: it overwrites what the others start from */
+        for (int l = levels - 1; l >= 0; l--)          /* level 0 last: it overwrites what the others start from */
             for (int j = 0; j < ways; j++) sum[l * ways + j] = sum[j] + cost[l][at + k];
 }
 
@@ -36,9 +38,11 @@ INLINE int number(int levels, int n, const int *level) {
     return way;
 }
 
-/* The entry that is cheapest and below `least`, or `best` if none is. The costs of lower halves come in two parts: for all but their first weight,
- * rest, and for that, first (first[l] for level l, 0 for some l). So a rest that is too much rules out all levels at once. */
-INLINE int search(int levels, const struct cut_grid *g, const float *rest, const float (*first)[8], const float *upper, int best, float least) {
+/* The entry that is cheapest and below `least`, or `best` if none is. The costs of lower halves come in two parts:
+ * for all but their first weight, rest, and for that, first (first[l] for level l, 0 for some l). So a rest that is
+ * too much rules out all levels at once. */
+INLINE int search(int levels, const struct cut_grid *g, const float *rest, const float (*first)[8], const float *upper,
+                  int best, float least) {
     for (int r = 0, h = 0; h < g->halves; r++, h += levels) {
         if (rest[r] >= least) continue;
         for (int l = 0; l < levels; l++) {

@@ -1,5 +1,5 @@
-/* encode_iq.c - encoders of the iq formats: the error they leave beside the reference's, the search against trying everything, signs,
- * importance, fixed points, extremes. */
+/* encode_iq.c - encoders of the iq formats: the error they leave beside the reference's, the search against trying
+ * everything, signs, importance, fixed points, extremes. */
 #include <float.h>
 
 #include "engine/quant/codebooks.h"
@@ -9,8 +9,8 @@
 
 enum { ROWS = 64, N = 256, ALL = ROWS * N };
 
-/* What llama.cpp's quantizer leaves of tests/fixtures/quant/source.f32, as root mean square (types.tsv of the golden data), and the most we do,
- * as a part of that: what a better search gains is not to be lost again. */
+/* What llama.cpp's quantizer leaves of tests/fixtures/quant/source.f32, as root mean square (types.tsv of the golden
+ * data), and the most we do, as a part of that: what a better search gains is not to be lost again. */
 static const struct format {
     enum cut_type type;
     void (*encode)(void *dst, const float *x, size_t n, const float *importance);
@@ -71,7 +71,8 @@ TEST(encode_iq_error) {
 /* ---- the search */
 
 TEST(encode_iq_nearest) {
-    static const int dim[CUT_GRID_COUNT] = { 8, 8, 8, 4, 4, 8 }, entries[CUT_GRID_COUNT] = { 256, 512, 1024, 256, 512, 2048 };
+    static const int dim[CUT_GRID_COUNT] = { 8, 8, 8, 4, 4, 8 };
+    static const int entries[CUT_GRID_COUNT] = { 256, 512, 1024, 256, 512, 2048 };
     uint64_t s = 23;
     for (int id = 0; id < CUT_GRID_COUNT; id++) {
         const struct cut_grid *g = cut_grid_get((enum cut_grid_id)id);
@@ -79,8 +80,12 @@ TEST(encode_iq_nearest) {
         for (int round = 0; round < 300; round++) {
             float cost[CUT_GRID_LEVELS][8], least = INFINITY, found = 0;
             for (int k = 0; k < 8; k++) {
-                float low = INFINITY, w = cut_rng_float(&s), x = g->value[g->levels - 1] * (2 * cut_rng_float(&s) - (id == CUT_GRID_IQ1));
-                for (int l = 0; l < g->levels; l++) low = fminf(low, cost[l][k] = w * (x - g->value[l]) * (x - g->value[l]));
+                float low = INFINITY, w = cut_rng_float(&s), top = g->value[g->levels - 1];
+                float x = top * (2 * cut_rng_float(&s) - (id == CUT_GRID_IQ1));
+                for (int l = 0; l < g->levels; l++) {
+                    cost[l][k] = w * (x - g->value[l]) * (x - g->value[l]);
+                    low = fminf(low, cost[l][k]);
+                }
                 for (int l = 0; l < g->levels; l++) cost[l][k] -= low;
             }
             int e = cut_grid_nearest(g, (const float (*)[8])cost, (int)(cut_rng_next(&s) % (unsigned)g->entries));
@@ -105,6 +110,19 @@ TEST(encode_iq_nearest) {
     }
 }
 
+/* What encode_iq.h says of iq2's magnitudes: as 1, 3, 5 they add up to a multiple of 4, so that with an even number
+ * of minuses they are in E8. */
+TEST(encode_iq_lattice) {
+    for (int id = CUT_GRID_IQ2_XXS; id <= CUT_GRID_IQ2_S; id++) {
+        const struct cut_grid *g = cut_grid_get((enum cut_grid_id)id);
+        for (int i = 0; i < g->entries; i++) {
+            int sum = 0;
+            for (int k = 0; k < 8; k++) sum += g->points[8 * i + k] == 8 ? 1 : g->points[8 * i + k] == 25 ? 3 : 5;
+            CHECK(sum % 4 == 0, "grid %d: entry %d adds up to %d", id, i, sum);
+        }
+    }
+}
+
 /* ---- signs: with an odd number of minuses in eight, the wrong sign goes where it costs least */
 
 TEST(encode_iq_signs) {
@@ -119,8 +137,9 @@ TEST(encode_iq_signs) {
         }
         round_trip(f, x, y, 1, NULL);
         for (int i = 0; i < N; i++) CHECK((x[i] * y[i] < 0) == (i % 8 == 1), "%s: %d: %g", name_of(f), i, (double)y[i]);
-        round_trip(f, x, y, 1, w);                                 /* one near zero that counts little beats one nearer that does */
-        for (int i = 0; i < N; i++) CHECK((x[i] * y[i] < 0) == (i % 8 == 5), "%s with importance: %d: %g", name_of(f), i, (double)y[i]);
+        round_trip(f, x, y, 1, w);                     /* one near zero that counts little beats one nearer that does */
+        for (int i = 0; i < N; i++)
+            CHECK((x[i] * y[i] < 0) == (i % 8 == 5), "%s with importance: %d: %g", name_of(f), i, (double)y[i]);
     }
 }
 
@@ -151,8 +170,8 @@ TEST(encode_iq_importance) {
     }
 }
 
-/* ---- fixed points: the reference's blocks, decoded, lie on a grid; a search that knows only the floats finds it. (Not in all
- * blocks there could be: whole scales 3 and 9 may be read as 1 and 3, and then a 4 beside them is off.) */
+/* ---- fixed points: the reference's blocks, decoded, lie on a grid; a search that knows only the floats finds it. (Not
+ * in all blocks there could be: whole scales 3 and 9 may be read as 1 and 3, and then a 5 beside them is off.) */
 
 TEST(encode_iq_golden) {
     float y[2 * N], z[2 * N];
@@ -186,7 +205,8 @@ TEST(encode_iq_special) {
         x[7] = -3;
         memset(y, 0, sizeof y);
         double nothing = error_of(x, y, N, NULL);
-        CHECK(round_trip(f, x, y, 1, NULL) < 0.95 * nothing && y[7] < 0, "%s: %g of %g, %g", name_of(f), error_of(x, y, N, NULL), nothing, (double)y[7]);
+        double e = round_trip(f, x, y, 1, NULL);
+        CHECK(e < 0.95 * nothing && y[7] < 0, "%s: %g of %g, %g", name_of(f), e, nothing, (double)y[7]);
 
         for (int i = 0; i < N; i++) x[i] = i % 2 ? 1e-30f : -1e-38f;
         x[9] = FLT_MIN / 16;
@@ -198,7 +218,8 @@ TEST(encode_iq_special) {
             for (int i = 0; i < N; i++) x[i] = huge[k] * (i % 2 ? 1 : -1);
             round_trip(f, x, y, 1, NULL);
             CHECK(all_finite(y), "%s: %g", name_of(f), (double)huge[k]);
-            for (int i = 0; i < N; i++) CHECK(y[i] * x[i] > 0 && fabsf(y[i]) >= 60000, "%s: %g becomes %g", name_of(f), (double)x[i], (double)y[i]);
+            for (int i = 0; i < N; i++)
+                CHECK(y[i] * x[i] > 0 && fabsf(y[i]) >= 60000, "%s: %g becomes %g", name_of(f), (double)x[i], (double)y[i]);
             for (int i = 1; i < N; i++) x[i] = 0.01f;
             round_trip(f, x, y, 1, NULL);
             CHECK(all_finite(y), "%s: one of %g", name_of(f), (double)huge[k]);
