@@ -17,8 +17,9 @@ struct cut_encoding {
     size_t row0;                   /* which row of the tensor the first of these is, for errors */
     const float *importance;       /* n weights by column, or NULL; see cut_encode_rows */
 };
-/* Encode them on a pool (NULL: this thread alone); the same bytes for any number of threads. Where the formats are equal, copy. A weight that
- * is not finite is an error that names the element (counted in the whole tensor), its row and its column; dst is then unfinished. */
+/* Encode them on a pool (NULL: this thread alone); the same bytes for any number of threads. Where the formats are equal,
+ * copy. A weight that is not finite is an error that names the element (counted in the whole tensor), its row and its
+ * column; dst is then unfinished. */
 enum cut_status cut_encode_tensor(const struct cut_encoding *e, struct cut_pool *pool, struct cut_err *err);
 
 typedef void (*cut_encoder)(void *dst, const float *x, size_t n, const float *importance);

@@ -1,13 +1,14 @@
 /* encode_few.c - one and two bits, and ternary weights: two to four levels to a block with one scale.
  *
  * With so few levels the scale that fits the largest weight fits no other: most weights would become 0. The best ternary
- * scale is nearer to the mean than to the largest magnitude (Li and Liu 2016, "Ternary weight networks"); a model trained to be ternary, whose
- * weights are -s, 0 and s, gets s. */
+ * scale is nearer to the mean than to the largest magnitude (Li and Liu 2016, "Ternary weight networks"); a model trained
+ * to be ternary, whose weights are -s, 0 and s, gets s. */
 #include "engine/quant/encode.h"
 #include "engine/quant/search.h"
 
-/* tq1_0: five trits to a byte. A byte holds the fraction t / 3^5 in 256ths, rounded up, t = 81 q0 + 27 q1 + 9 q2 + 3 q3 + q4: then multiplying by 3
- * moves the next trit into the ninth and tenth bits. Trits of a byte are `apart` elements from each other; absent ones are 0. */
+/* tq1_0: five trits to a byte. A byte holds the fraction t / 3^5 in 256ths, rounded up, t = 81 q0 + 27 q1 + 9 q2 + 3 q3 + q4:
+ * then multiplying by 3 moves the next trit into the ninth and tenth bits. Trits of a byte are `apart` elements from each
+ * other; absent ones are 0. */
 static uint8_t five_trits(const int8_t *q, int apart, int count) {
     int t = 0;
     for (int k = 0; k < 5; k++) t = 3 * t + (k < count ? q[k * apart] + 1 : 0);

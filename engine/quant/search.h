@@ -14,9 +14,12 @@
  * with several widths: wide enough for the largest weight wastes resolution on the others, narrower clips the
  * largest and rounds the rest more finely. Take the best of them, then a few turns.
  *
- * Where d and m are themselves quantized (super-blocks of the K formats), the choice goes on after their rounding: a sub-block's scale may
- * fall on the neighbour of the nearest whole number and be better for it, and the super-block's d and dmin are again a
- * least-squares fit to everything below them.
+ * Where d and m are themselves quantized (super-blocks of the K formats), the choice goes on after their rounding: a
+ * sub-block's scale may fall on a neighbour of the nearest whole number and be better for it, and the super-block's d and
+ * dmin are again a least-squares fit to everything below them.
+ *
+ * w is the importance itself (1 without one). llama.cpp also multiplies it by sqrt(sigma^2 + x^2), which makes large weights
+ * count more; but the mean square of the layer's output error, for independent inputs, is E with w alone.
  *
  * Eight groups of weights are searched side by side, one in each lane of a vector. No sum crosses lanes in a vector, so a search
  * gives the same bits at every vector width. search.inc holds the searches once; search_plain.c and search_avx2.c compile it.
