@@ -1,4 +1,5 @@
 /* quantize.c - `cutaway quantize`: a model in another file type; and what the commands that quantize have in common. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -109,13 +110,54 @@ static int format(const char *option, const char *name, enum cut_type *out) {
     return CLI_GO;
 }
 
-/* PATTERN=FORMAT; the pattern is cut off in `text`. */
-static int rule(const char *arg, struct cut_type_rule *out, char text[256]) {
-    const char *eq = strrchr(arg, '=');
-    if (!eq || eq == arg || eq - arg > 255) return cli_usage("quantize", "--tensor-type %s: PATTERN=FORMAT is needed", arg);
-    snprintf(text, 256, "%.*s", (int)(eq - arg), arg);
-    out->pattern = text;
-    return format("--tensor-type", eq + 1, &out->type);
+/* Rules, and the texts of their patterns. */
+struct rules { struct cut_type_rule *item; char (*pattern)[160]; int n, cap; };
+
+/* PATTERN=FORMAT, len bytes of it. */
+static int add_rule(struct rules *r, const char *text, size_t len) {
+    char name[32];
+    size_t eq = len;
+    while (eq > 0 && text[eq - 1] != '=') eq--;            /* the last = */
+    if (eq < 2 || eq > sizeof *r->pattern || len - eq >= sizeof name) return cli_usage("quantize", "--tensor-type %.*s: PATTERN=FORMAT is needed", (int)len, text);
+    if (r->n == r->cap) {
+        int cap = r->cap ? 2 * r->cap : 16;
+        struct cut_type_rule *item = realloc(r->item, (size_t)cap * sizeof *item);
+        if (item) r->item = item;
+        char (*pattern)[160] = realloc(r->pattern, (size_t)cap * sizeof *pattern);
+        if (pattern) r->pattern = pattern;
+        if (!item || !pattern) return cli_usage("quantize", "out of memory: %d rules", cap);
+        r->cap = cap;
+    }
+    snprintf(r->pattern[r->n], sizeof *r->pattern, "%.*s", (int)(eq - 1), text);
+    snprintf(name, sizeof name, "%.*s", (int)(len - eq), text + eq);
+    int status = format("--tensor-type", name, &r->item[r->n].type);
+    if (status == CLI_GO) r->n++;
+    return status;
+}
+
+/* A file of rules, one a line; "--tensor-type" before them, as a recipe has it, and lines that start with # are skipped. */
+static int read_rules(struct rules *r, const char *path) {
+    struct cut_err err;
+    size_t len;
+    int status = CLI_GO;
+    char *text = cli_read_text(path, &len, &err);
+    if (!text) return cli_error(&err);
+    for (const char *p = text; *p && status == CLI_GO;) {
+        size_t line = strcspn(p, "\n"), n = line;
+        const char *rule = p;
+        if (!strncmp(rule, "--tensor-type ", 14)) rule += 14, n -= 14;
+        while (n && strchr(" \t\r", rule[n - 1])) n--;
+        if (n && rule[0] != '#') status = add_rule(r, rule, n);
+        p += line + (p[line] == '\n');
+    }
+    free(text);
+    return status;
+}
+
+static void rules_ready(struct rules *r, struct cut_quantize_opts *o) {
+    for (int i = 0; i < r->n; i++) r->item[i].pattern = r->pattern[i];
+    o->rules = r->item;
+    o->n_rules = r->n;
 }
 
 static int convert(const char *in, const char *out, const struct cut_quantize_opts *o, bool dry) {
@@ -143,16 +185,16 @@ static int convert(const char *in, const char *out, const struct cut_quantize_op
 
 int cli_quantize(int argc, char **argv) {
     if (cli_quantize_by_method(argc, argv)) return cli_quantize_method(argc, argv);
-    const char *args[3] = { 0 }, *output = NULL, *embedding = NULL, *imatrix = NULL;
+    const char *args[3] = { 0 }, *output = NULL, *embedding = NULL, *imatrix = NULL, *file = NULL;
     struct cli_texts types = { .n = 0 };
     struct cut_quantize_opts o = { 0 };
-    struct cut_type_rule rules[16];
-    char pattern[16][256];
+    struct rules rules = { 0 };
     enum cut_type output_type, embedding_type;
     int n_args, threads = cut_cpu_count(), status;
     bool dry = false, list = false;
     const struct cli_opt opts[] = {
         { 0, "tensor-type", "P=T", CLI_TEXTS, &types, "tensors whose name matches P (* is any text) in format T; may be repeated", 0, 0 },
+        { 0, "tensor-type-file", "FILE", CLI_TEXT, &file, "the same from a file, a rule on each line", 0, 0 },
         { 0, "output-type", "T", CLI_TEXT, &output, "format of the output matrix", 0, 0 },
         { 0, "token-embedding-type", "T", CLI_TEXT, &embedding, "format of the token embeddings", 0, 0 },
         { 0, "pure", NULL, CLI_FLAG, &o.pure, "the same format for every matrix", 0, 0 },
@@ -172,32 +214,31 @@ int cli_quantize(int argc, char **argv) {
     };
     if ((status = cli_parse(&spec, argc, argv, args, &n_args)) != CLI_GO) return status;
     if (list) return print_presets();
-    if (n_args != (dry ? 2 : 3) && !(dry && n_args == 3))
-        return cli_usage("quantize", dry ? "IN and TYPE are needed" : "IN, OUT and TYPE are needed");
+    if (n_args != 3 && !(dry && n_args == 2)) return cli_usage("quantize", dry ? "IN and TYPE are needed" : "IN, OUT and TYPE are needed");
     const char *type = args[n_args - 1];
     for (int i = 0; cli_preset_at(i); i++)
         if (!strcmp(type, presets[i].name)) type = presets[i].file_type;
-    if ((status = cli_file_type("quantize", type, &o.file_type)) != CLI_GO) return status;
-    if (output && (status = format("--output-type", output, &output_type)) != CLI_GO) return status;
-    if (embedding && (status = format("--token-embedding-type", embedding, &embedding_type)) != CLI_GO) return status;
-    if (output) o.output_type = &output_type;
-    if (embedding) o.token_embedding_type = &embedding_type;
-    for (; o.n_rules < types.n; o.n_rules++)
-        if ((status = rule(types.item[o.n_rules], &rules[o.n_rules], pattern[o.n_rules])) != CLI_GO) return status;
-    o.rules = rules;
 
     struct cut_err err = { 0 };
     struct cut_imatrix *im = NULL;
-    struct cut_pool *pool = NULL;
-    cli_interrupt_arm();
-    if ((imatrix && cut_imatrix_load(&im, imatrix, &err)) || cut_pool_new(&pool, threads, &err)) {
-        status = cli_error(&err);
-    } else {
+    status = cli_file_type("quantize", type, &o.file_type);
+    if (status == CLI_GO && output) status = format("--output-type", output, &output_type);
+    if (status == CLI_GO && embedding) status = format("--token-embedding-type", embedding, &embedding_type);
+    for (int i = 0; status == CLI_GO && i < types.n; i++) status = add_rule(&rules, types.item[i], strlen(types.item[i]));
+    if (status == CLI_GO && file) status = read_rules(&rules, file);
+    if (status == CLI_GO && imatrix && cut_imatrix_load(&im, imatrix, &err)) status = cli_error(&err);
+    if (status == CLI_GO && cut_pool_new(&o.pool, threads, &err)) status = cli_error(&err);
+    if (status == CLI_GO) {
+        o.output_type = output ? &output_type : NULL;
+        o.token_embedding_type = embedding ? &embedding_type : NULL;
         o.imatrix = im;
-        o.pool = pool;
+        rules_ready(&rules, &o);
+        cli_interrupt_arm();
         status = convert(args[0], n_args == 3 ? args[1] : NULL, &o, dry);
     }
-    cut_pool_free(pool);
+    cut_pool_free(o.pool);
     cut_imatrix_free(im);
+    free(rules.item);
+    free(rules.pattern);
     return status;
 }
