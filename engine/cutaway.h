@@ -405,6 +405,10 @@ enum cut_status cut_model_rebuild(struct cut_model **out, const struct cut_model
 bool cut_tensor_fits(const struct cut_tensor_info *t, enum cut_type type);
 /* The model this one was rebuilt from; NULL: it was opened from a file. */
 const struct cut_model *cut_model_base(const struct cut_model *m);
+/* Put one tensor of a rebuilt model into another format, from base's weights; edits of its blocks are lost. Costs that tensor alone. No session
+ * may exist on the model, for they are compiled for its formats. CUT_EUSAGE: no rebuilt model, no such tensor, a format it does not fit;
+ * on failure nothing has changed. */
+enum cut_status cut_model_retype(struct cut_model *m, const char *tensor, enum cut_type type, struct cut_pool *pool, struct cut_err *err);
 /* Overwrite one block of a tensor of a rebuilt model; blocks are counted through the rows, bytes holds what the tensor's format needs
  * for one. The block as it was goes to old (may be NULL): writing that back undoes the edit. A borrowed tensor is copied first, so base
  * never changes. No session may be running on the model; those that exist see the new weights from their next pass on, while

@@ -142,17 +142,59 @@ enum cut_status cut_model_rebuild(struct cut_model **out, const struct cut_model
 
 const struct cut_model *cut_model_base(const struct cut_model *m) { return m->base; }
 
-enum cut_status cut_model_edit_block(struct cut_model *m, const char *tensor, uint64_t block, const void *bytes, void *old,
-                                     struct cut_err *err) {
+/* The row of a rebuilt model's table that a tensor has. */
+static enum cut_status find(const struct cut_model *m, const char *tensor, size_t *i, struct cut_err *err) {
     const char *file = cut_gguf_head(m->gguf)->name;
     if (!m->base) return cut_fail(err, CUT_EUSAGE, "%s: a model opened from a file cannot be edited; rebuild it first", file);
-    const struct cut_tensor_info *found = cut_gguf_find_tensor(m->gguf, tensor);
-    if (!found) return cut_fail(err, CUT_EUSAGE, "%s: there is no tensor \"%s\"", file, tensor);
-    struct cut_tensor_info *t = &m->table[found - m->table];
-    size_t size = (size_t)cut_type_info(t->type)->bytes, i = (size_t)(t - m->table);
+    const struct cut_tensor_info *t = cut_gguf_find_tensor(m->gguf, tensor);
+    if (!t) return cut_fail(err, CUT_EUSAGE, "%s: there is no tensor \"%s\"", file, tensor);
+    *i = (size_t)(t - m->table);
+    return CUT_OK;
+}
+
+enum cut_status cut_model_retype(struct cut_model *m, const char *tensor, enum cut_type type, struct cut_pool *pool, struct cut_err *err) {
+    size_t i = 0;
+    enum cut_status st = find(m, tensor, &i, err);
+    if (st) return st;
+    struct cut_tensor_info *t = &m->table[i], next = *t;
+    const struct cut_tensor_info *from = cut_gguf_tensor(m->base->gguf, i);
+    struct work w = { .pool = pool, .total = rows_of(t) * t->ne[0] };
+    void *data = NULL;
+    if (type != from->type && !cut_tensor_fits(from, type))
+        return cut_fail(err, CUT_EUSAGE, "tensor \"%s\": %llu x %llu in %s cannot be stored as %s", tensor, (unsigned long long)t->ne[0],
+                        (unsigned long long)t->ne[1], cut_type_info(from->type)->name,
+                        cut_type_info(type) ? cut_type_info(type)->name : "an unknown format");
+    next.type = type;
+    next.data = from->data;
+    next.bytes = rows_of(t) * (t->ne[0] / (uint64_t)cut_type_info(type)->block) * (uint64_t)cut_type_info(type)->bytes;
+    if (type != from->type) {
+        if (!(next.data = data = cut_alloc_aligned((size_t)next.bytes, tensor, err))) return CUT_ENOMEM;
+        st = make_room(&w, (size_t)t->ne[0], err);
+        if (!st) st = recode(from, &next, data, &w, cut_gguf_head(m->gguf)->name, err);
+        free_room(&w);
+    }
+    if (st) {
+        cut_free_aligned(data);
+        return st;
+    }
+    cut_free_aligned(m->owned[i]);
+    m->owned[i] = data;
+    m->config.weight_bytes = m->config.weight_bytes - t->bytes + next.bytes;
+    *t = next;                         /* the graph's builders hold the row's address, so they need not load again */
+    cut_gguf_view_settle(m->gguf);
+    return CUT_OK;
+}
+
+enum cut_status cut_model_edit_block(struct cut_model *m, const char *tensor, uint64_t block, const void *bytes, void *old,
+                                     struct cut_err *err) {
+    size_t i = 0;
+    enum cut_status st = find(m, tensor, &i, err);
+    if (st) return st;
+    struct cut_tensor_info *t = &m->table[i];
+    size_t size = (size_t)cut_type_info(t->type)->bytes;
     if (block >= t->bytes / size)
-        return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\": block %llu is not in 0 to %llu", file, tensor, (unsigned long long)block,
-                        (unsigned long long)(t->bytes / size - 1));
+        return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\": block %llu is not in 0 to %llu", cut_gguf_head(m->gguf)->name, tensor,
+                        (unsigned long long)block, (unsigned long long)(t->bytes / size - 1));
     if (!m->owned[i]) {            /* copy on write */
         if (!(m->owned[i] = cut_alloc_aligned((size_t)t->bytes, t->name, err))) return CUT_ENOMEM;
         memcpy(m->owned[i], t->data, (size_t)t->bytes);

@@ -151,3 +151,35 @@ TEST(rebuild_refuses_and_is_stopped) {
     CHECK(strstr(err.msg, "\"token_embd.weight\": weight 193 is no finite number"), "%s", err.msg);
     cut_model_close(base);
 }
+
+/* Changed in place, tensor by tensor, it is the model rebuilt at once; and back again. */
+TEST(rebuild_retypes_in_place) {
+    struct cut_err err = { 0 };
+    struct cut_model *base = NULL, *made = NULL, *want = NULL;
+    const char *path = synth("rebuild-retype.gguf", "f16");
+    enum cut_type q8 = CUT_Q8_0, q4 = CUT_Q4_0;
+    REQUIRE(path && !cut_model_open(&base, path, 0, &err), "%s", err.msg);
+    REQUIRE(!cut_model_rebuild(&made, base, all, &q8, NULL, NULL, NULL, &err) && !cut_model_rebuild(&want, base, all, &q4, NULL, NULL, NULL, &err));
+    uint64_t n = cut_gguf_head(cut_model_gguf(base))->n_tensors;
+    float *q8_logits = logits_of(made, "q8_0");
+    for (int back = 0; back < 2; back++) {
+        for (uint64_t i = 0; i < n; i++) {
+            const struct cut_tensor_info *t = cut_gguf_tensor(cut_model_gguf(made), i);
+            if (cut_tensor_fits(t, q4)) REQUIRE(!cut_model_retype(made, t->name, back ? q8 : q4, NULL, &err), "%s", err.msg);
+        }
+        float *a = logits_of(made, "in place"), *b = back ? NULL : logits_of(want, "at once");
+        CHECK(a && !memcmp(a, back ? q8_logits : b, 400 * sizeof *a));
+        if (!back) CHECK(cut_model_config(made)->weight_bytes == cut_model_config(want)->weight_bytes);
+        free(a);
+        free(b);
+    }
+    /* to the base's own format: borrowed again */
+    REQUIRE(!cut_model_retype(made, "blk.0.attn_q.weight", CUT_F16, NULL, &err));
+    CHECK(cut_gguf_find_tensor(cut_model_gguf(made), "blk.0.attn_q.weight")->data == cut_gguf_find_tensor(cut_model_gguf(base), "blk.0.attn_q.weight")->data);
+    CHECK(cut_model_retype(made, "output_norm.weight", q4, NULL, &err) == CUT_EUSAGE && strstr(err.msg, "in f32 cannot be stored as q4_0"), "%s", err.msg);
+    CHECK(cut_model_retype(base, "blk.0.attn_q.weight", q4, NULL, &err) == CUT_EUSAGE);
+    free(q8_logits);
+    cut_model_close(want);
+    cut_model_close(made);
+    cut_model_close(base);
+}
