@@ -760,6 +760,31 @@ struct cut_bench_result {
 enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
                           struct cut_bench_result *out, struct cut_err *err);
 
+/* ---- operations, demonstrated: the same result in several ways, with the time and the flops of each */
+
+enum { CUT_OPS_DEMOS = 6 };
+const char *cut_ops_name(int demo);       /* "matmul", "norm", "elementwise", "attention", "types", "graph" */
+const char *cut_ops_about(int demo);      /* one line */
+struct cut_ops_opts {
+    int size;                  /* how large: rows and columns of the matrices of matmul; the others scale with it. Multiple of 32 */
+    double seconds;            /* spent on each line, about */
+    enum cut_tier tier;        /* of the kernels that plain C is compared with */
+    struct cut_pool *pool;     /* borrowed; NULL: one thread */
+    const struct cut_model *model;     /* for graph; borrowed */
+};
+struct cut_ops_row {
+    const char *demo;
+    char what[56], note[64];
+    double seconds;            /* of one run, the fastest of five; 0: this line counts something */
+    double flops, bytes;       /* of one run: operations, and bytes that must be read or written at least once */
+    int count;
+    bool checked;              /* against the first way of computing it: */
+    double error;              /* the largest difference, as a share of the largest result */
+};
+/* Called with each line as it is measured; returning false ends the demonstration with CUT_ECANCEL. */
+typedef bool (*cut_ops_fn)(void *user, const struct cut_ops_row *row);
+enum cut_status cut_ops(int demo, const struct cut_ops_opts *o, cut_ops_fn fn, void *user, struct cut_err *err);
+
 /* ---- what the machine can do at most */
 
 enum cut_peak_kind { CUT_PEAK_READ,    /* bytes read from memory a second */

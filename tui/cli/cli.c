@@ -8,6 +8,7 @@
 static const struct command { const char *name; int (*run)(int, char **); const char *summary; } commands[] = {
     { "run",      cli_run,      "generate text from a prompt" },
     { "bench",    cli_bench,    "measure tokens per second" },
+    { "ops",      cli_ops,      "compute a transformer's operations in several ways, timed" },
     { "inspect",  cli_inspect,  "show what is in a model file" },
     { "tokenize", cli_tokenize, "turn text into token ids" },
     { "logits",   cli_logits,   "write the logits after each of some tokens" },

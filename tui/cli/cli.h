@@ -14,6 +14,7 @@ int cli_run(int argc, char **argv);
 int cli_logits(int argc, char **argv);
 int cli_tokenize(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_ops(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_synth(int argc, char **argv);
 int cli_vocab(int argc, char **argv);
