@@ -23,6 +23,7 @@ struct tui_app {
     void *view[N_VIEWS];
     int front, tab_x[N_VIEWS + 1];
     bool quit, dirty, help, times;
+    size_t help_from, help_next;               /* keys of the view that the help shows: the first; the first of the next page, 0: none */
 
     enum { ASK_NOTHING, ASK_COMMAND, ASK_SEARCH, ASK_VIEW } asking;
     struct tui_prompt prompt[4];               /* by what is asked: each has a history of its own */
@@ -50,7 +51,10 @@ struct tui_watch *tui_app_watch(struct tui_app *app) { return &app->watch; }
 bool tui_app_busy(const struct tui_app *app) { return tui_work_busy(app->work); }
 bool tui_app_times(const struct tui_app *app) { return app->times; }
 void tui_app_quit(struct tui_app *app) { app->quit = true; }
-void tui_app_help(struct tui_app *app) { app->help = true; }
+void tui_app_help(struct tui_app *app) {
+    app->help = true;
+    app->help_from = 0;
+}
 
 void tui_app_watch_changed(struct tui_app *app) {
     if (!tui_work_busy(app->work)) app->busy_since = cut_clock();      /* looking, too, is work */
@@ -270,13 +274,19 @@ static void draw_help(struct tui_app *app) {
     struct tui_area screen = tui_whole(&app->grid);
     bool two = screen.w >= 120;
     char title[64];
-    snprintf(title, sizeof title, "help: %s", v->title);
+    snprintf(title, sizeof title, "help: %s%s", v->title, app->help_from ? ", more keys" : "");
     struct tui_area in = tui_overlay(screen, two ? 118 : 78, screen.h > 40 ? 40 : screen.h, title);
     in = tui_part(in, 1, 0, in.w - 2, in.h);
     int y = tui_text_wrap(in, 0, TUI_TEXT, v->about) + 1;
     struct tui_area left = tui_part(in, 0, y, in.w / 2 - 1, in.h - y), right = tui_part(in, in.w / 2, y, in.w / 2, in.h - y);
     tui_text(left, 0, 0, TUI_TITLE | TUI_BOLD, "Here");
-    tui_key_help(left, 1, v->keys, v->n_keys);
+    size_t last = app->help_from;
+    for (int rows = left.h - 2; last < v->n_keys && (rows > 0 || !v->keys[last].label); last++) rows -= v->keys[last].label != NULL;
+    bool more = last < v->n_keys && left.h > 3;
+    if (last + 1 == v->n_keys) last++, more = false;       /* the row that would say so has room for the last itself */
+    tui_key_help(left, 1, v->keys + app->help_from, last - app->help_from);
+    if (more) tui_text(left, 0, left.h - 1, TUI_DIM, "          ? again: more");
+    app->help_next = more ? last : 0;
     tui_text(right, 0, 0, TUI_TITLE | TUI_BOLD, "Everywhere");
     y = tui_key_help(right, 1, global_keys, N_GLOBAL);
     y = tui_key_help(right, y, tail_keys, N_TAIL) + 1;
@@ -362,6 +372,10 @@ static void key_event(struct tui_app *app, int key) {
         return;
     }
     if (app->asking) { prompt_key(app, key); return; }
+    if (app->help && (key == '?' || key == TUI_KEY_F1) && app->help_next) {
+        app->help_from = app->help_next;
+        return;
+    }
     if (app->help) {
         app->help = false;
         if (key == 'q' || key == TUI_KEY_ESC || key == '?' || key == TUI_KEY_F1) return;
@@ -491,7 +505,7 @@ void tui_app_run(struct tui_term *term, struct tui_work *work, const struct tui_
     app->opts = opts;
     app->times = !term->scripted;
     app->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1,
-                                     .cmp = { .pos = -1, .tensor = -1, .block = -1 } };
+                                     .cmp = { .pos = -1, .tensor = -1, .weight = -1 } };
     tui_grid_init(&app->grid, 0, 0, opts->ascii || !term->utf8);
     set_scheme(app, opts->scheme >= 0 ? (enum tui_scheme)opts->scheme : no_color && *no_color ? TUI_MONO : term->scheme);
     resize(app);

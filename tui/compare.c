@@ -374,7 +374,7 @@ static enum cut_status layers_slice(struct tui_compare *c, struct cut_err *err) 
 
 struct tui_compare *tui_compare_new(void) {
     struct tui_compare *c = tui_alloc(1, sizeof *c);
-    c->watch = (struct tui_cmp_watch){ .pos = -1, .tensor = -1, .block = -1 };
+    c->watch = (struct tui_cmp_watch){ .pos = -1, .tensor = -1, .weight = -1 };
     c->layer_pos = c->worst_tensor = -1;
     c->swaps_type = CUT_TYPE_COUNT;
     return c;
@@ -402,7 +402,7 @@ void tui_compare_set_host(struct tui_compare *c, const struct tui_compare_host *
 }
 
 void tui_compare_watch(struct tui_compare *c, const struct tui_cmp_watch *w) {
-    if (w->build != c->watch.build || w->tensor != c->watch.tensor || w->block != c->watch.block) cmp_block_drop(c);
+    if (w->build != c->watch.build || w->tensor != c->watch.tensor || w->weight != c->watch.weight) cmp_block_drop(c);
     if (w->pos != c->watch.pos) c->layer_failed = false;
     c->watch = *w;
 }

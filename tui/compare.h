@@ -43,8 +43,8 @@ struct tui_cmp_ask {
 /* What to look at; part of tui_watch. */
 struct tui_cmp_watch {
     int pos;               /* the error through the layers for the prediction of the token here; -1: none */
-    int build, tensor;     /* the tensor whose block is looked at; tensor -1: none */
-    int64_t block;         /* counted through its rows; -1: the one its worst outlier is in */
+    int build, tensor;     /* whose block is looked at; tensor -1: none */
+    int64_t weight;        /* one in it, counted through the tensor's rows; -1: its worst outlier */
 };
 
 /* ---- what it gets */

@@ -100,8 +100,8 @@ enum cut_status cmp_block_take(struct tui_compare *c, struct cut_err *err) {
     *o = (struct tui_cmp_block){ .refs = 1, .build = c->watch.build, .tensor = c->watch.tensor, .type = b->type };
     shape_of(b->type, &o->n, &o->bytes);
     o->n_blocks = (int64_t)(elements(b) / (uint64_t)o->n);
-    int64_t worst = c->n_worst ? (int64_t)((c->worst[0].row * a->ne[0] + c->worst[0].col) / (uint64_t)o->n) : 0;
-    o->block = c->watch.block < 0 ? worst : c->watch.block;
+    int64_t worst = c->n_worst ? (int64_t)(c->worst[0].row * a->ne[0] + c->worst[0].col) : 0;
+    o->block = (c->watch.weight < 0 ? worst : c->watch.weight) / o->n;
     if (o->block >= o->n_blocks) o->block = o->n_blocks - 1;
     if (o->n > TUI_CMP_GROUP || o->bytes > (int)sizeof o->raw || o->block < 0) {
         free(o);

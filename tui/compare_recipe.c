@@ -198,7 +198,7 @@ enum cut_status cmp_recipe_slice(struct tui_compare *c, char said[160], struct c
     } else if (!st) {
         st = mix_slice(c, &done, err);
         if (!st && done && c->recipe.n)
-            snprintf(said, 160, "recipe: %d tensors raised, KL %.4f, measured", c->recipe.n - 1, c->recipe.step[c->recipe.n - 1].kl);
+            snprintf(said, 160, "recipe: %d tensors raised, mean KL %.3g, measured", c->recipe.n - 1, c->recipe.step[c->recipe.n - 1].kl);
     }
     if (st || done) {
         c->job = CMP_REST;

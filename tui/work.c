@@ -321,8 +321,13 @@ static void *work(void *arg) {
     pthread_mutex_lock(&w->lock);
     for (;;) {
         struct tui_cmd c;
-        if (w->background_stop) tui_compare_do(w->compare, &(struct tui_cmp_ask){ .op = TUI_CMP_STOP }, NULL, w->said, NULL);
-        w->background_stop = false;
+        if (w->background_stop) {
+            w->background_stop = false;
+            pthread_mutex_unlock(&w->lock);
+            tui_compare_do(w->compare, &(struct tui_cmp_ask){ .op = TUI_CMP_STOP }, NULL, w->said, NULL);
+            publish(w, false);
+            pthread_mutex_lock(&w->lock);
+        }
         w->background = !tui_compare_idle(w->compare);
         while (!w->quit && !w->first && !w->watch_new && !w->background && !w->background_stop) {
             w->busy = false;
@@ -374,7 +379,7 @@ enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const s
     w->model = m;
     w->last = &w->first;
     w->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1,
-                                   .cmp = { .pos = -1, .tensor = -1, .block = -1 } };
+                                   .cmp = { .pos = -1, .tensor = -1, .weight = -1 } };
     w->compare = tui_compare_new();
     w->busy = true;
     if (pipe(w->pipe)) {
@@ -475,6 +480,6 @@ const struct tui_snap *tui_work_get(struct tui_work *w) {
 
 void tui_work_settle(struct tui_work *w) {
     pthread_mutex_lock(&w->lock);
-    while (w->busy || w->background) pthread_cond_wait(&w->idle, &w->lock);
+    while (w->busy || w->background || w->background_stop) pthread_cond_wait(&w->idle, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }

@@ -43,9 +43,9 @@ void quant_post(struct quant_view *v, struct tui_cmp_ask ask, const char *text) 
 /* Tell the worker what we look at. The error through the layers takes two passes: only where it is seen. */
 static void watch(struct quant_view *v) {
     struct tui_watch *w = tui_app_watch(v->app);
-    struct tui_cmp_watch now = { .pos = -1, .build = v->build, .tensor = v->tensor, .block = v->block };
+    struct tui_cmp_watch now = { .pos = -1, .build = v->build, .tensor = v->tensor, .weight = v->weight };
     if ((v->area[QUANT_LAYERS].w || v->focus == QUANT_LAYERS) && quant_pos(v) > 0) now.pos = quant_pos(v);
-    if (!memcmp(&w->cmp, &now, sizeof now)) return;
+    if (w->cmp.pos == now.pos && w->cmp.build == now.build && w->cmp.tensor == now.tensor && w->cmp.weight == now.weight) return;
     w->cmp = now;
     tui_app_watch_changed(v->app);
 }
@@ -152,7 +152,7 @@ static unsigned key_panel(void *self, int key) {
         if (quant_tensor(v) >= 0) v->tensor = quant_tensor(v);
         for (int i = 0; v->tensor < 0 && i < c->n_tensors; i++)        /* the last is mostly a large matrix of a layer */
             if (c->tensor[i].rows && c->tensor[i].layer >= 0) v->tensor = i;
-        if (v->focus == QUANT_TENSORS) v->block = -1;
+        if (v->focus == QUANT_TENSORS) v->weight = -1;
         focus(v, QUANT_BITS);
     } else if (key == 'H') {
         v->histogram = !v->histogram || v->focus != QUANT_BITS;
@@ -286,7 +286,7 @@ static unsigned key_enter(void *self, int key) {
     } else if (v->focus == QUANT_TENSORS || v->focus == QUANT_RECIPE) {
         if (quant_tensor(v) < 0) return TUI_HANDLED;
         v->tensor = quant_tensor(v);
-        v->block = -1;
+        v->weight = -1;
         v->elements.cursor = 0;
         v->histogram = false;
         focus(v, QUANT_BITS);
@@ -317,7 +317,7 @@ static unsigned key_outlier(void *self, int key) {
     at = key == '>' ? at + 1 < b->n_worst ? at + 1 : 0 : at > 0 ? at - 1 : b->n_worst - 1;
     const struct cut_outlier *o = &b->worst[at];
     int64_t first = (int64_t)o->row * c->tensor[b->tensor].cols + (int64_t)o->col;
-    v->block = first / b->n;
+    v->weight = first;
     v->elements.cursor = (int)(first % b->n) + o->at;
     focus(v, QUANT_BITS);
     return looked(v);
@@ -377,7 +377,7 @@ static unsigned move_bits(struct quant_view *v, int key) {
     if (step == TUI_KEY_LEFT || step == TUI_KEY_RIGHT) {
         int64_t to = b->block + (step == TUI_KEY_RIGHT ? 1 : -1);
         if (to < 0 || to >= b->n_blocks) return TUI_HANDLED;
-        v->block = to;
+        v->weight = to * b->n;
         return looked(v);
     }
     return tui_list_key(&v->elements, key, 8) ? looked(v) : 0;
@@ -568,7 +568,7 @@ static void status(void *self, struct tui_area row) {
         if (tui_app_times(v->app) && c->left >= 0.5) snprintf(left, sizeof left, "  about %.0f s left", c->left);
         if (c->part > 0 && tui_app_times(v->app)) tui_textf(row, 0, 0, TUI_WARN, "%s  %.0f %%%s   Esc stops", c->job, 100 * c->part, left);
         else tui_textf(row, 0, 0, TUI_WARN, "%s%s   Esc stops", c->job, left);
-    } else if (v->editing) tui_text_fit(row, 0, row.w, 0, TUI_EDITED, "editing: a hex digit or + - changes the nibble, arrows move, u takes back, Esc is done");
+    } else if (v->editing) tui_text_fit(row, 0, row.w, 0, TUI_EDITED, "editing: a hex digit or +/- changes it, arrows move, u undoes, Esc ends");
     else if (s->err.code == CUT_ECANCEL && strcmp(s->err.msg, v->read)) tui_text_fit(row, 0, row.w, 0, TUI_WARN, "stopped");
     else if (s->err.code && strcmp(s->err.msg, v->read)) tui_text_fit(row, 0, row.w, 0, TUI_BAD, s->err.msg);
     else if (s->said[0] && strcmp(s->said, v->read)) tui_text_fit(row, 0, row.w, 0, TUI_GOOD, s->said);
@@ -583,7 +583,7 @@ static void *new(struct tui_app *app) {
     v->app = app;
     v->follow = true;
     v->tensor = v->layer = -1;
-    v->block = -1;
+    v->weight = -1;
     v->left = QUANT_LAYERS;
     return v;
 }
@@ -601,11 +601,14 @@ static void snap(void *self) {
         v->begun = NULL;
         v->picked = false;
         v->tensor = v->layer = -1;
-        v->block = -1;
+        v->weight = -1;
         v->follow = true;
         v->editing = false;
         v->menu = QUANT_NO_MENU;
     }
+    const struct tui_cmp_block *b = s->cmp ? s->cmp->block : NULL;
+    if (v->weight < 0 && b && b->tensor == v->tensor && b->build == v->build)      /* stay there when an edit makes another the worst */
+        v->weight = b->block * b->n;
     watch(v);
 }
 
@@ -620,9 +623,9 @@ static int tick(void *self, bool front) {
 
 const struct tui_view_class tui_view_quant = {
     .title = "Quant compare", .brief = "quant", .digit = '4',
-    .about = "The same model in several number formats, made in memory from the open file. All builds read the reference's text, "
-             "so their predictions are compared token by token (KL); from its first other choice on, in brackets, a build "
-             "writes a text of its own. Enter asks why, three times over: which layer, which tensor, which weights.",
+    .about = "The same model in several number formats, made in memory. All read the reference's text, so their predictions are "
+             "compared token by token (KL); from its first other choice, in brackets, a build writes its own. "
+             "Enter asks why, three times: which layer, tensor, weights.",
     .keys = keys, .n_keys = sizeof keys / sizeof *keys,
     .new = new, .free = done, .show = show, .snap = snap, .draw = draw, .status = status, .key = any_key, .modal = modal,
     .mouse = mouse, .find = find, .tick = tick,

@@ -18,7 +18,7 @@ struct quant_view {
     int pos;                           /* the prediction with the cursor; -1: the last */
     bool follow;                       /* the text is shown where it grows, not at the cursor */
     int tensor;                        /* whose block is looked at; -1: none yet */
-    int64_t block;                     /* which; -1: that of the worst outlier */
+    int64_t weight;                    /* the block is the one this weight is in; -1: the worst outlier's */
     int layer;                         /* whose tensors are listed; -1: all */
     struct tui_list layers, tensors, fallbacks, elements, recipe;
     int *order, n_order;               /* tensors as they are listed: the costliest first */

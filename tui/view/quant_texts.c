@@ -134,7 +134,8 @@ static void draw_verdict(const struct tui_cmp *c, int build, struct tui_area a, 
     const struct tui_cmp_build *b = &c->build[build];
     if (!build) tui_textf(a, 0, y, TUI_DIM, "%d tokens, %d of them the prompt", c->n_tokens, c->n_prompt);
     else if (b->parted >= 0) tui_textf(a, 0, y, TUI_BAD | TUI_BOLD, "diverges: token %d", b->parted);
-    else if (c->n_tokens > c->n_prompt) tui_textf(a, 0, y, TUI_GOOD, "the same %d tokens so far", c->n_tokens - c->n_prompt);
+    else if (c->n_tokens > c->n_prompt) tui_textf(a, 0, y, TUI_GOOD, "the same so far, %d token%s", c->n_tokens - c->n_prompt,
+                                                      c->n_tokens - c->n_prompt == 1 ? "" : "s");
 }
 
 static void draw_text(struct quant_view *v, const struct tui_cmp *c, int build, struct tui_area a, bool focus) {
