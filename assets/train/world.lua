@@ -638,6 +638,22 @@ function makers.backward(r)
   return table.concat(out, ", ") .. ".\n" .. table.concat(again, said and " " or ", "), { colour = colour }
 end
 
+-- Whose, and where: one sentence each, then asked by the thing or by the name, shortly or in a sentence.
+function makers.belongs(r)
+  local s, n = teller(r), r.int(2, 6)
+  local who, what = r.some(names, n), r.some(things, n)
+  for i = 1, n do s.say(r.maybe(0.5) and "go" or "has", { A = who[i], t = what[i] }) end
+  local again, short = {}, r.maybe(0.5)
+  for k = 1, r.int(4, 14) do
+    local i = r.int(1, n)
+    local p, h = s.state.place[who[i]], s.state.holder[what[i]]
+    if p then again[k] = short and who[i] .. ": " .. p or ("%s is in the %s."):format(who[i], p)
+    elseif short then again[k] = r.maybe(0.5) and what[i] .. ": " .. h or h .. ": " .. what[i]
+    else again[k] = r.maybe(0.5) and ("The %s is with %s."):format(what[i], h) or ("%s has the %s."):format(h, what[i]) end
+  end
+  return table.concat(s.out, " ") .. "\n" .. table.concat(again, short and ", " or " "), { holder = s.state.holder }
+end
+
 function makers.copy(r)
   local list = random_list(r, r.int(2, 24))
   local first, again = r.pick { "Say", "Read", "Copy" }, r.pick { "Again", "Once more" }
@@ -833,6 +849,8 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   { "rounds", 4 }, { "pairs", 3 }, { "sums", 8 }, { "large_sums", 8 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 2 }, { "json", 3 }, { "record", 2 },
   { "define", 1 }, { "group", 1 }, { "chat", 8 } },
   tenth = { { "backward", 60 }, { "answers", 40 }, { "pairs", 8 }, { "sums", 4 }, { "chain", 6 } },
+  twelfth = { { "belongs", 70 }, { "backward", 6 }, { "answers", 20 }, { "facts", 25 }, { "quiz", 6 }, { "sums", 4 }, { "large_sums", 4 }, { "chain", 6 },
+  { "brackets", 1 }, { "json", 1 }, { "chat", 2 } },
   eleventh = { { "chain", 16 }, { "backward", 14 }, { "answers", 24 }, { "facts", 40 }, { "quiz", 44 }, { "questions", 14 }, { "copy", 2 }, { "list", 2 },
   { "rounds", 5 }, { "pairs", 5 }, { "sums", 9 }, { "large_sums", 9 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 3 }, { "json", 4 }, { "record", 3 },
   { "define", 1 }, { "group", 1 }, { "chat", 12 } } }
