@@ -853,7 +853,10 @@ local mixtures = { first = { { "story", 16 }, { "long_story", 4 }, { "questions"
   { "brackets", 1 }, { "json", 1 }, { "chat", 2 } },
   eleventh = { { "chain", 16 }, { "backward", 14 }, { "answers", 24 }, { "facts", 40 }, { "quiz", 44 }, { "questions", 14 }, { "copy", 2 }, { "list", 2 },
   { "rounds", 5 }, { "pairs", 5 }, { "sums", 9 }, { "large_sums", 9 }, { "word_sums", 1 }, { "count", 2 }, { "brackets", 3 }, { "json", 4 }, { "record", 3 },
-  { "define", 1 }, { "group", 1 }, { "chat", 12 } } }
+  { "define", 1 }, { "group", 1 }, { "chat", 12 } },
+  thirteenth = { { "chain", 20 }, { "belongs", 12 }, { "backward", 8 }, { "answers", 14 }, { "facts", 34 }, { "quiz", 60 }, { "questions", 20 }, { "copy", 3 }, { "list", 3 },
+  { "rounds", 6 }, { "pairs", 5 }, { "sums", 10 }, { "large_sums", 10 }, { "word_sums", 2 }, { "count", 2 }, { "brackets", 4 }, { "json", 5 }, { "record", 3 },
+  { "define", 1 }, { "group", 1 }, { "chat", 16 } } }
 
 --- Document i of a seed: its text without marks, and its truth { kind = ..., ... }. Without a kind, one is drawn from the mixture.
 function world.document(seed, i, kind, mixture)
