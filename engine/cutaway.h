@@ -945,6 +945,10 @@ void cut_plan_done(struct cut_plan *p);
 enum cut_status cut_quantize(const char *in, const char *out, const struct cut_quantize_opts *o, cut_progress_fn progress,
                              void *user, struct cut_err *err);
 
+/* What cut_quantize would write, as a model in memory rebuilt from base (see cut_model_rebuild: base must outlive it). */
+enum cut_status cut_model_quantize(struct cut_model **out, const struct cut_model *base, const struct cut_quantize_opts *o,
+                                   cut_progress_fn progress, void *user, struct cut_err *err);
+
 /* ---- the importance matrix
  *
  * For each matrix, how large each of its inputs is in use: the mean square of the activation that column j multiplies, over

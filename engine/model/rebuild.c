@@ -2,13 +2,11 @@
  *
  * The tensor table of the file is copied and some of its rows pointed at new data; the architecture then loads from that table as it
  * would from a file, and never learns the difference. What does not change is borrowed, so that swapping one tensor costs one tensor. */
-#include <math.h>
-
-#include "engine/base/pool.h"
 #include "engine/gguf/gguf.h"
 #include "engine/model/model.h"
+#include "engine/quant/encode.h"
 
-enum { SLAB = 1 << 20 };       /* weights encoded between two looks at whether to stop */
+enum { SLAB = 1 << 18 };       /* weights encoded between two looks at whether to stop */
 
 bool cut_tensor_fits(const struct cut_tensor_info *t, enum cut_type type) {
     const struct cut_type_info *to = cut_type_info(type), *from = cut_type_info(t->type);
@@ -17,78 +15,45 @@ bool cut_tensor_fits(const struct cut_tensor_info *t, enum cut_type type) {
 
 static uint64_t rows_of(const struct cut_tensor_info *t) { return t->ne[1] * t->ne[2] * t->ne[3]; }
 
-/* ---- one tensor into another format, rows shared out over the pool */
-
-struct recode {
-    const struct cut_tensor_info *from, *to;
-    uint8_t *data;
-    uint64_t row0, rows;       /* of this slab */
-    float **line;              /* per thread: one row as floats */
-    uint64_t *bad;             /* per thread: the first weight that is no finite number; UINT64_MAX: none */
-};
-
-static void recode_rows(void *arg, int thread, int n_threads) {
-    struct recode *r = arg;
-    size_t width = (size_t)r->from->ne[0], in = (size_t)(r->from->bytes / rows_of(r->from)), out = (size_t)(r->to->bytes / rows_of(r->to));
-    int i0, i1;
-    cut_share((int)r->rows, 1, thread, n_threads, &i0, &i1);
-    for (int i = i0; i < i1 && r->bad[thread] == UINT64_MAX; i++) {
-        uint64_t row = r->row0 + (uint64_t)i;
-        float *x = r->line[thread];
-        cut_decode(r->from->type, (const uint8_t *)r->from->data + row * in, x, width);
-        for (size_t c = 0; c < width && r->bad[thread] == UINT64_MAX; c++)
-            if (!isfinite(x[c])) r->bad[thread] = row * width + c;
-        if (r->bad[thread] == UINT64_MAX) cut_encode(r->to->type, x, r->data + row * out, width);
-    }
-}
+/* ---- one tensor into another format */
 
 struct work {
     struct cut_pool *pool;
-    float **line;
-    uint64_t *bad;
+    const struct cut_imatrix *imatrix;
+    const char *file;
     cut_progress_fn progress;
     void *user;
     uint64_t done, total;      /* weights */
 };
 
+/* Encode `from` into data, as `to` says, slab by slab. */
 static enum cut_status recode(const struct cut_tensor_info *from, const struct cut_tensor_info *to, uint8_t *data, struct work *w,
-                              const char *file, struct cut_err *err) {
-    uint64_t step = SLAB / from->ne[0] + 1;
-    for (uint64_t row = 0; row < rows_of(from); row += step) {
-        uint64_t n = rows_of(from) - row < step ? rows_of(from) - row : step, bad = UINT64_MAX;
-        struct recode r = { from, to, data, row, n, w->line, w->bad };
-        for (int i = 0; i < cut_pool_size(w->pool); i++) w->bad[i] = UINT64_MAX;
-        cut_pool_run(w->pool, recode_rows, &r);
-        for (int i = 0; i < cut_pool_size(w->pool); i++)
-            if (w->bad[i] < bad) bad = w->bad[i];
-        if (bad != UINT64_MAX)
-            return cut_fail(err, CUT_EFILE, "%s: tensor \"%s\": weight %llu is no finite number", file, from->name, (unsigned long long)bad);
+                              struct cut_err *err) {
+    const struct cut_imatrix_entry *e = w->imatrix ? cut_imatrix_find(w->imatrix, from->name) : NULL;
+    uint64_t rows = rows_of(from), step = SLAB / from->ne[0] + 1;
+    enum cut_status st = CUT_OK;
+    char name[400];
+    snprintf(name, sizeof name, "%s: tensor \"%.100s\"", w->file, from->name);
+    if (e && (uint64_t)e->n * (uint64_t)e->n_mat != from->ne[0] * from->ne[2] * from->ne[3])
+        return cut_fail(err, CUT_EUSAGE, "%s: its importance matrix has %d columns: it is another model's", name, e->n * e->n_mat);
+    for (uint64_t row = 0, n; !st && row < rows; row += n) {
+        uint64_t matrix = row / from->ne[1], end = (matrix + 1) * from->ne[1];     /* experts have an importance each */
+        n = end - row < step ? end - row : step;
+        struct cut_encoding c = { .name = name, .from = from->type, .to = to->type, .src = (const uint8_t *)from->data + row * (from->bytes / rows),
+                                  .dst = data + row * (to->bytes / rows), .rows = (size_t)n, .n = (size_t)from->ne[0], .row0 = (size_t)row,
+                                  .importance = e ? e->mean + matrix * from->ne[0] : NULL };
+        st = cut_encode_tensor(&c, w->pool, err);
         w->done += n * from->ne[0];
-        if (w->progress && !w->progress(w->user, (double)w->done / (double)w->total, from->name))
-            return cut_fail(err, CUT_ECANCEL, "rebuilding the model was stopped");
+        if (!st && w->progress && !w->progress(w->user, (double)w->done / (double)w->total, from->name))
+            st = cut_fail(err, CUT_ECANCEL, "rebuilding the model was stopped");
     }
-    return CUT_OK;
-}
-
-static enum cut_status make_room(struct work *w, size_t longest, struct cut_err *err) {
-    size_t n = (size_t)cut_pool_size(w->pool);
-    w->line = cut_calloc(n, sizeof *w->line, "rows of weights", err);
-    w->bad = cut_calloc(n, sizeof *w->bad, "rows of weights", err);
-    for (size_t i = 0; w->line && w->bad && i < n; i++)
-        if (!(w->line[i] = cut_alloc_aligned(longest * sizeof(float), "rows of weights", err))) return CUT_ENOMEM;
-    return w->line && w->bad ? CUT_OK : CUT_ENOMEM;
-}
-
-static void free_room(struct work *w) {
-    for (int i = 0; w->line && i < cut_pool_size(w->pool); i++) cut_free_aligned(w->line[i]);
-    free(w->line);
-    free(w->bad);
+    return st;
 }
 
 /* ---- the model */
 
 /* Ask for each tensor's format, and write it into the table. */
-static enum cut_status choose_all(struct cut_model *m, cut_type_fn choose, void *user, struct work *w, size_t *longest, struct cut_err *err) {
+static enum cut_status choose_all(struct cut_model *m, cut_type_fn choose, void *user, struct work *w, struct cut_err *err) {
     for (uint64_t i = 0; i < cut_gguf_head(m->gguf)->n_tensors; i++) {
         struct cut_tensor_info *t = &m->table[i];
         enum cut_type type = choose(user, t);
@@ -101,16 +66,13 @@ static enum cut_status choose_all(struct cut_model *m, cut_type_fn choose, void 
         if (!cut_tensor_fits(t, type)) continue;
         t->type = type;
         w->total += rows_of(t) * t->ne[0];
-        if (t->ne[0] > *longest) *longest = (size_t)t->ne[0];
     }
     cut_gguf_view_settle(m->gguf);
     return CUT_OK;
 }
 
-enum cut_status cut_model_rebuild(struct cut_model **out, const struct cut_model *base, cut_type_fn choose, void *user,
-                                  struct cut_pool *pool, cut_progress_fn progress, void *progress_user, struct cut_err *err) {
-    struct work w = { .pool = pool, .progress = progress, .user = progress_user };
-    size_t longest = 1;
+static enum cut_status rebuild(struct cut_model **out, const struct cut_model *base, cut_type_fn choose, void *user, struct work *w,
+                               struct cut_err *err) {
     struct cut_model *m = cut_calloc(1, sizeof *m, "model", err);
     if (!m) return CUT_ENOMEM;
     m->base = base;
@@ -120,24 +82,52 @@ enum cut_status cut_model_rebuild(struct cut_model **out, const struct cut_model
     enum cut_status st = cut_gguf_view(&m->gguf, base->gguf, &m->table, err);
     uint64_t n = st ? 0 : cut_gguf_head(m->gguf)->n_tensors;
     if (!st && !(m->owned = cut_calloc(n, sizeof *m->owned, "tensors", err))) st = CUT_ENOMEM;
-    if (!st) st = choose_all(m, choose, user, &w, &longest, err);
-    if (!st) st = make_room(&w, longest, err);
+    if (!st) st = choose_all(m, choose, user, w, err);
+    w->file = cut_gguf_head(base->gguf)->name;
     for (uint64_t i = 0; !st && i < n; i++) {
         const struct cut_tensor_info *from = cut_gguf_tensor(base->gguf, i);
         struct cut_tensor_info *to = &m->table[i];
         if (to->type == from->type) continue;
         if (!(m->owned[i] = cut_alloc_aligned((size_t)to->bytes, to->name, err))) st = CUT_ENOMEM;
-        else st = recode(from, to, m->owned[i], &w, cut_gguf_head(m->gguf)->name, err);
+        else st = recode(from, to, m->owned[i], w, err);
         to->data = m->owned[i];
     }
     if (!st) st = m->arch->load(m, err);
-    free_room(&w);
     if (st) {
         cut_model_close(m);
         return st;
     }
     *out = m;
     return CUT_OK;
+}
+
+enum cut_status cut_model_rebuild(struct cut_model **out, const struct cut_model *base, cut_type_fn choose, void *user,
+                                  struct cut_pool *pool, cut_progress_fn progress, void *progress_user, struct cut_err *err) {
+    struct work w = { .pool = pool, .progress = progress, .user = progress_user };
+    return rebuild(out, base, choose, user, &w, err);
+}
+
+/* Tensors are asked about in the plan's order. */
+struct planned { const struct cut_plan *plan; uint64_t at; };
+static enum cut_type by_plan(void *user, const struct cut_tensor_info *t) {
+    struct planned *p = user;
+    (void)t;
+    return p->plan->tensor[p->at++].type;
+}
+
+enum cut_status cut_model_quantize(struct cut_model **out, const struct cut_model *base, const struct cut_quantize_opts *o,
+                                   cut_progress_fn progress, void *user, struct cut_err *err) {
+    struct work w = { .pool = o->pool, .imatrix = o->imatrix, .progress = progress, .user = user };
+    struct cut_plan plan;
+    enum cut_status st = cut_quantize_plan(&plan, base->gguf, o, err);
+    if (st) return st;
+    struct planned p = { .plan = &plan };
+    if (plan.needs_imatrix && !o->force)
+        st = cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\": so few bits need an importance matrix", cut_gguf_head(base->gguf)->name,
+                      plan.needs_imatrix);
+    if (!st) st = rebuild(out, base, by_plan, &p, &w, err);
+    cut_plan_done(&plan);
+    return st;
 }
 
 const struct cut_model *cut_model_base(const struct cut_model *m) { return m->base; }
@@ -158,7 +148,7 @@ enum cut_status cut_model_retype(struct cut_model *m, const char *tensor, enum c
     if (st) return st;
     struct cut_tensor_info *t = &m->table[i], next = *t;
     const struct cut_tensor_info *from = cut_gguf_tensor(m->base->gguf, i);
-    struct work w = { .pool = pool, .total = rows_of(t) * t->ne[0] };
+    struct work w = { .pool = pool, .file = cut_gguf_head(m->gguf)->name, .total = rows_of(t) * t->ne[0] };
     void *data = NULL;
     if (type != from->type && !cut_tensor_fits(from, type))
         return cut_fail(err, CUT_EUSAGE, "tensor \"%s\": %llu x %llu in %s cannot be stored as %s", tensor, (unsigned long long)t->ne[0],
@@ -169,9 +159,7 @@ enum cut_status cut_model_retype(struct cut_model *m, const char *tensor, enum c
     next.bytes = rows_of(t) * (t->ne[0] / (uint64_t)cut_type_info(type)->block) * (uint64_t)cut_type_info(type)->bytes;
     if (type != from->type) {
         if (!(next.data = data = cut_alloc_aligned((size_t)next.bytes, tensor, err))) return CUT_ENOMEM;
-        st = make_room(&w, (size_t)t->ne[0], err);
-        if (!st) st = recode(from, &next, data, &w, cut_gguf_head(m->gguf)->name, err);
-        free_room(&w);
+        st = recode(from, &next, data, &w, err);
     }
     if (st) {
         cut_free_aligned(data);

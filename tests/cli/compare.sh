@@ -30,7 +30,7 @@ holds "the reference differs from nothing" "$tmp/report/compare.csv" '^tiny,[0-9
 exits "CSV on standard output, without speeds" 0 ",0,1,0,," compare "$model" "$model" --text "$story" --chunk 64 --chunks 1 --no-speed --format csv
 exits "nothing to compare" 1 "one build: nothing to compare it with" compare "$model" --text "$story"
 exits "no text" 1 "--text FILE is needed" compare "$model" --types q8_0
-exits "no such format" 1 '"q9" is no number format' compare "$model" --text "$story" --types q8_0,q9
-exits "a format for activations" 1 "format q8_1 cannot be written and run yet" compare "$model" --text "$story" --types q8_1
+exits "no such format" 1 '"q9" is no file type and no number format' compare "$model" --text "$story" --types q8_0,q9
+exits "a format for activations" 1 "format q8_1 cannot be written and run" compare "$model" --text "$story" --types q8_1
 exits "a model that is not there" 2 "nowhere.gguf" compare "$model" "$tmp/nowhere.gguf" --text "$story" --chunk 64
 done_testing

@@ -12,8 +12,10 @@ enum { MAX_BUILDS = 32, KL_POINTS = 2048 };
 struct job {
     struct compare c;
     struct compare_entry entry[MAX_BUILDS];
-    const char *file[MAX_BUILDS];      /* NULL: made in memory, in this format */
-    enum cut_type type[MAX_BUILDS];
+    const char *file[MAX_BUILDS];      /* NULL: made in memory, */
+    const struct cut_file_type *file_type[MAX_BUILDS];     /* of this file type, or (NULL) */
+    enum cut_type type[MAX_BUILDS];    /* in this format */
+    struct cut_imatrix *imatrix;
     struct cut_compare_opts o;
     bool show;                         /* progress, on a terminal */
     int at;
@@ -36,7 +38,23 @@ static void name_file(struct compare_entry *e, const char *path) {
     snprintf(e->name, sizeof e->name, "%.*s", (int)(n < 60 ? n : 60), name);
 }
 
-/* The builds asked for: the files, then the formats of --types. */
+/* A file type ("q4_K_M", "q4_0": what cutaway quantize would write), or a format ("q4_K": every matrix in it). */
+static int list_type(struct job *j, const char *name) {
+    int at = j->c.n;
+    const struct cut_file_type *ft = cut_file_type_by_name(name);
+    int type = ft ? (int)ft->type : cut_type_by_name(name);
+    if (at == MAX_BUILDS) return cli_usage("compare", "more than %d builds", MAX_BUILDS);
+    if (type < 0) return cli_usage("compare", "--types: \"%s\" is no file type and no number format", name);
+    if (!cut_encodes((enum cut_type)type) || !cut_type_info((uint32_t)type)->runs)
+        return cli_usage("compare", "--types: format %s cannot be written and run", name);
+    j->file_type[at] = ft;
+    j->type[at] = (enum cut_type)type;
+    snprintf(j->entry[at].name, sizeof j->entry->name, "%s", ft ? ft->name : cut_type_info((uint32_t)type)->name);
+    j->c.n++;
+    return CLI_GO;
+}
+
+/* The builds asked for: the files, then those of --types. */
 static int list_builds(struct job *j, const char *const *files, int n_files, const char *types) {
     for (int i = 0; i < n_files; i++) {
         j->file[i] = files[i];
@@ -47,21 +65,23 @@ static int list_builds(struct job *j, const char *const *files, int n_files, con
         size_t len = strcspn(p, ",");
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)(len < 60 ? len : 60), p);
-        int type = cut_type_by_name(name);
-        if (type < 0) return cli_usage("compare", "--types: \"%s\" is no number format", name);
-        if (!cut_encodes((enum cut_type)type) || !cut_type_info((uint32_t)type)->runs)
-            return cli_usage("compare", "--types: format %s cannot be written and run yet", name);
-        if (j->c.n == MAX_BUILDS) return cli_usage("compare", "more than %d builds", MAX_BUILDS);
-        j->type[j->c.n] = (enum cut_type)type;
-        snprintf(j->entry[j->c.n++].name, sizeof j->entry->name, "%s", cut_type_info((uint32_t)type)->name);
+        int status = list_type(j, name);
+        if (status != CLI_GO) return status;
         p += len + (p[len] == ',');
     }
     return CLI_GO;
 }
 
 static enum cut_type all(void *user, const struct cut_tensor_info *t) {
-    enum cut_type type = *(const enum cut_type *)user;
-    return cut_tensor_fits(t, type) ? type : t->type;
+    (void)t;
+    return *(const enum cut_type *)user;
+}
+
+static enum cut_status make(struct job *j, struct cut_model **m, const struct cut_model *ref, struct cut_err *err) {
+    struct cut_quantize_opts o = { .file_type = j->file_type[j->at], .imatrix = j->imatrix, .pool = j->o.pool };
+    if (j->file[j->at]) return cut_model_open(m, j->file[j->at], 0, err);
+    if (o.file_type) return cut_model_quantize(m, ref, &o, progress, j, err);
+    return cut_model_rebuild(m, ref, all, &j->type[j->at], j->o.pool, progress, j, err);
 }
 
 static enum cut_status measure(struct job *j, struct cut_err *err) {
@@ -71,8 +91,7 @@ static enum cut_status measure(struct job *j, struct cut_err *err) {
         struct cut_compare_row *row = &j->entry[j->at].row;
         struct cut_model *m = NULL;
         if (j->at && !(row->kl = calloc(KL_POINTS, sizeof *row->kl))) st = cut_fail(err, CUT_ENOMEM, "out of memory: plots");
-        if (!st && j->file[j->at]) st = cut_model_open(&m, j->file[j->at], 0, err);
-        else if (!st) st = cut_model_rebuild(&m, ref, all, &j->type[j->at], j->o.pool, progress, j, err);
+        if (!st) st = make(j, &m, ref, err);
         if (!st) st = cut_compare(ref, m, j->c.text, &j->o, progress, j, row, err);
         if (j->at == 0) ref = m;
         else cut_model_close(m);
@@ -119,12 +138,13 @@ static int write_folder(const struct compare *c, const char *folder) {
 
 int cli_compare(int argc, char **argv) {
     struct job j = { .o = { .bench = { .p = 128, .n = 32, .r = 3 }, .kl_points = KL_POINTS } };
-    const char *files[MAX_BUILDS], *types = NULL, *folder = NULL, *kernels = NULL;
+    const char *files[MAX_BUILDS], *types = NULL, *folder = NULL, *kernels = NULL, *imatrix = NULL;
     int n_files, chunk = 512, chunks = 0, threads = cut_cpu_count(), format = COMPARE_TABLE;
     bool no_speed = false, plots = false;
     const struct cli_opt opts[] = {
         { 'f', "text", "FILE", CLI_TEXT, &j.c.text, "the text to predict (needed)", 0, 0 },
-        { 0, "types", "LIST", CLI_TEXT, &types, "formats to make from the first model, in memory: q8_0,q4_0", 0, 0 },
+        { 0, "types", "LIST", CLI_TEXT, &types, "file types to make from the first model, in memory: q8_0,q4_K_M", 0, 0 },
+        { 0, "imatrix", "FILE", CLI_TEXT, &imatrix, "importance matrix for these", 0, 0 },
         { 0, "chunk", "N", CLI_INT, &chunk, "tokens in a chunk, of which the second half counts", 4, 1 << 24 },
         { 0, "chunks", "N", CLI_INT, &chunks, "at most N chunks, 0: all", 0, 1 << 24 },
         { 0, "no-speed", NULL, CLI_FLAG, &no_speed, "do not measure speed", 0, 0 },
@@ -160,6 +180,7 @@ int cli_compare(int argc, char **argv) {
     cli_interrupt_arm();
     enum cut_status st = cut_pool_new(&pool, threads, &err);
     j.o.pool = pool;
+    if (!st && imatrix) st = cut_imatrix_load(&j.imatrix, imatrix, &err);
     if (!st) st = measure(&j, &err);
     if (j.show) fprintf(stderr, "\r\033[K");
     if (st) {
@@ -175,6 +196,7 @@ int cli_compare(int argc, char **argv) {
         if (status == CLI_OK && folder) status = write_folder(&j.c, folder);
     }
     for (int i = 0; i < j.c.n; i++) free(j.entry[i].row.kl);
+    cut_imatrix_free(j.imatrix);
     cut_pool_free(pool);
     return status;
 }
