@@ -860,6 +860,69 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
  * smaller than the vectors' root mean square: what is nearly zero by cancellation does not count as far off. */
 double cut_ulps_apart(const float *a, const float *b, int n);
 
+/* ---- a survey of a model on this machine: threads, prompt lengths, memory, and advice */
+
+struct cut_survey_point {
+    int threads, tokens;
+    bool prefill;
+    struct cut_speed tps;
+    double read;               /* bytes a second */
+    double waited;             /* 0 to 1: of the threads' time, spent waiting for each other */
+    double busy;               /* processors this process kept busy, on average */
+};
+struct cut_survey_opts {
+    const int *threads; int n_threads;     /* counts to try, rising; 1 to 16 of them */
+    const int *prompts; int n_prompts;     /* lengths to try with the best count, rising; 0 to 16 */
+    int tokens, prompt;        /* of decode, and of prefill, for each count of threads */
+    int rounds;                /* 1 to 16 */
+    enum cut_tier tier;
+};
+struct cut_survey {
+    int n_threads, n_prompts;
+    struct cut_survey_point decode[16], prefill[16], prompt[16];
+    struct cut_memory memory;  /* of a session with the model's own context */
+    uint64_t resident, virtual_;   /* bytes of this process; 0: the system does not say */
+    double bandwidth;          /* bytes a second that memory gives to the most threads tried */
+    int n_advice;
+    char advice[8][200];       /* one sentence or two each, with the numbers they rest on */
+};
+enum cut_status cut_survey(const struct cut_model *m, const struct cut_survey_opts *o, cut_progress_fn progress, void *user,
+                           struct cut_survey *out, struct cut_err *err);
+
+/* ---- a gate: has it become worse than it was? */
+
+struct cut_gate_record {
+    char model[128], kernels[16];
+    int threads, p, n;         /* tokens of prefill and decode in a trial */
+    double perplexity;         /* 0: not measured */
+    struct cut_speed prefill, decode;      /* of each trial; none: not measured */
+    uint64_t memory;           /* weights, cache and buffers */
+};
+/* Perplexity over a text (NULL: without), then o->r trials of speed, at most 16. The session's pool and tier are recorded. */
+enum cut_status cut_gate_measure(struct cut_session *s, const char *text, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
+                                 struct cut_gate_record *out, struct cut_err *err);
+/* Records in a text file, "key: value" lines with "---" after each record. Reading gives a list to free(). */
+enum cut_status cut_gate_write(const char *path, const struct cut_gate_record *r, int n, struct cut_err *err);
+enum cut_status cut_gate_read(const char *path, struct cut_gate_record **out, int *n, struct cut_err *err);
+/* The same model, kernels, threads and lengths, so that numbers can be compared. */
+bool cut_gate_like(const struct cut_gate_record *a, const struct cut_gate_record *b);
+/* What is usual: medians over the last 16 records of the past that are like `now`. False: there are none. */
+bool cut_gate_usual(const struct cut_gate_record *past, int n, const struct cut_gate_record *now, struct cut_gate_record *out);
+
+struct cut_gate_limits { double perplexity, speed, memory; };      /* shares: how much higher, how much lower, how much higher */
+extern const struct cut_gate_limits cut_gate_defaults;             /* 0.05, 0.10, 0.10 */
+struct cut_gate_line {
+    const char *what;
+    double before, now;        /* 0: not measured */
+    double change, limit;      /* now / before - 1, and where that becomes too much */
+    double chance;             /* speed: the probability that the trials differ as much by chance; others: 1 */
+    bool worse;                /* beyond the limit; for speed also: not likely by chance, where there are 4 trials on both sides */
+};
+enum { CUT_GATE_LINES = 4 };
+/* Returns how many lines are worse. */
+int cut_gate_compare(const struct cut_gate_record *before, const struct cut_gate_record *now, const struct cut_gate_limits *l,
+                     struct cut_gate_line line[CUT_GATE_LINES]);
+
 /* How well the session's model predicts a text: documents that start with the text of BOS ("<s>") each from an empty cache, a text
  * without any in pieces of the context's length. progress as above. The session's sequence 0 is used up. */
 struct cut_perplexity_result {

@@ -1,100 +1,277 @@
-/* bench.c - `cutaway bench`: tokens per second, as a table or as JSON. */
+/* bench.c - `cutaway bench`: tokens per second, over lists of threads, sequences, depths and lengths; and the machine's own peaks.
+ *
+ * What is printed of each is the median of its rounds, and the quartiles beside it; a row whose quartiles lie more than 5 % of
+ * the median apart is marked noisy, and says little. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tui/cli/cli.h"
 
+enum format { TABLE, JSON, CSV, MARKDOWN };
+
+struct row {
+    int threads, seqs, depth, p, n;
+    struct cut_bench_result r;
+    struct cut_speed prefill, decode;
+};
+struct bench {
+    struct cli_engine e;
+    struct cli_list threads, seqs, depth, p, n;
+    int rounds;
+    enum format format;
+    struct row *row;
+    int n_rows, done;
+    bool show;
+    char name[256], type[16], tier[16];        /* of the model, kept when its engine is closed */
+    uint64_t params, weight_bytes;
+};
+
 /* On a terminal, one line on stderr that is written over. */
 static bool progress(void *user, double part, const char *what) {
-    const bool *show = user;
-    if (*show) {
-        fprintf(stderr, "\r\033[K%3.0f%%  %s", part * 100, what);
+    const struct bench *b = user;
+    if (b->show) {
+        fprintf(stderr, "\r\033[K%3.0f%%  %s", (b->done + part) / b->n_rows * 100, what);
         fflush(stderr);
     }
     return !cli_interrupted();
 }
 
-static void print_table(const struct cli_engine *e, const struct cut_bench_opts *o, const struct cut_bench_result *r) {
-    const struct cut_config *c = cut_model_config(e->model);
-    printf("%s: %s %s, %.1f M parameters, %.1f MiB; threads %d, kernels %s\n\n",
-           cut_gguf_head(cut_model_gguf(e->model))->name, c->arch, cut_model_type_name(e->model),
-           (double)c->n_params / 1e6, (double)c->weight_bytes / (1024 * 1024), e->threads, cli_engine_kernels(e));
-    printf("tokens/s     prefill %-6d  decode %d\n", o->p, o->n);
-    for (int i = 0; i < o->r; i++)
-        printf("round %-3d  %14.2f  %10.2f\n", i + 1, r->round[i].prefill_tps, r->round[i].decode_tps);
-    printf("%-9s  %14.2f  %10.2f\n", "median", r->prefill_tps, r->decode_tps);
+/* Bytes of weights read a second: each pass of decode reads them once, for all its sequences. */
+static double weights_read(const struct bench *b, const struct row *r) { return r->decode.median / r->seqs * (double)b->weight_bytes; }
+
+/* ---- printing */
+
+static void print_heading(const struct bench *b) {
+    printf("%s: %s, %.1f M parameters, %.1f MiB; kernels %s", b->name, b->type, (double)b->params / 1e6, (double)b->weight_bytes / (1024 * 1024), b->tier);
 }
 
-static void print_json(const struct cli_engine *e, const struct cut_bench_opts *o, const struct cut_bench_result *r) {
-    const char *name = cut_gguf_head(cut_model_gguf(e->model))->name, *type = cut_model_type_name(e->model);
-    const char *tier = cli_engine_kernels(e);
+static void print_rounds(const struct bench *b) {
+    const struct row *r = b->row;
+    print_heading(b);
+    printf("; threads %d", r->threads);
+    if (r->seqs > 1) printf(", %d sequences", r->seqs);
+    if (r->depth) printf(", decode behind %d tokens", r->depth);
+    printf("\n\ntokens/s     prefill %-6d  decode %d\n", r->p, r->n);
+    for (int i = 0; i < b->rounds; i++) printf("round %-3d  %14.2f  %10.2f\n", i + 1, r->r.round[i].prefill_tps, r->r.round[i].decode_tps);
+    printf("%-9s  %14.2f  %10.2f\n", "median", r->r.prefill_tps, r->r.decode_tps);
+    if (r->prefill.noisy || r->decode.noisy) printf("\nThe rounds differ by more than 5 %%: something else is running. Measure again.\n");
+}
+
+/* "1234.5 (1200-1260)", or "-" for what was not measured; ~: noisy. */
+static const char *speed_text(char buf[48], const struct cut_speed *s) {
+    if (!s->n) snprintf(buf, 48, "-");
+    else snprintf(buf, 48, "%.2f (%.2f-%.2f)%s", s->median, s->q1, s->q3, s->noisy ? " ~" : "");
+    return buf;
+}
+
+static void print_table(const struct bench *b) {
+    char prefill[48], decode[48];
+    if (b->n_rows == 1) {
+        print_rounds(b);
+        return;
+    }
+    print_heading(b);
+    printf("\n\nthreads  seqs  depth  %6s  %-32s %6s  %-32s  weights GB/s\n", "p", "prefill tokens/s", "n", "decode tokens/s");
+    for (int i = 0; i < b->n_rows; i++) {
+        const struct row *r = &b->row[i];
+        printf("%7d %5d %6d  %6d  %-32s %6d  %-32s  %12.2f\n", r->threads, r->seqs, r->depth, r->p, speed_text(prefill, &r->prefill), r->n,
+               speed_text(decode, &r->decode), weights_read(b, r) / 1e9);
+    }
+    printf("\nmedian (quartiles); ~: they are more than 5 %% apart\n");
+}
+
+static void print_markdown(const struct bench *b) {
+    char prefill[48], decode[48];
+    printf("| model | type | kernels | threads | sequences | depth | test | tokens/s |\n| --- | --- | --- | ---: | ---: | ---: | --- | ---: |\n");
+    for (int i = 0; i < b->n_rows; i++) {
+        const struct row *r = &b->row[i];
+        if (r->p) printf("| %s | %s | %s | %d | 1 | 0 | prefill %d | %s |\n", b->name, b->type, b->tier, r->threads, r->p, speed_text(prefill, &r->prefill));
+        if (r->n) printf("| %s | %s | %s | %d | %d | %d | decode %d | %s |\n", b->name, b->type, b->tier, r->threads, r->seqs, r->depth, r->n, speed_text(decode, &r->decode));
+    }
+}
+
+static void print_csv(const struct bench *b) {
+    printf("model,type,tier,threads,sequences,depth,p,n,rounds,prefill_tps,prefill_q1,prefill_q3,decode_tps,decode_q1,decode_q3,weights_bytes_per_s\n");
+    for (int i = 0; i < b->n_rows; i++) {
+        const struct row *r = &b->row[i];
+        printf("\"%s\",%s,%s,%d,%d,%d,%d,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.0f\n", b->name, b->type, b->tier, r->threads, r->seqs, r->depth, r->p, r->n, b->rounds,
+               r->prefill.median, r->prefill.q1, r->prefill.q3, r->decode.median, r->decode.q1, r->decode.q3, weights_read(b, r));
+    }
+}
+
+static void json_row(struct cut_json *j, const struct bench *b, const struct row *r) {
+    cut_json_open(j, NULL, '{');
+    cut_json_num(j, "prefill_tps", r->r.prefill_tps);
+    cut_json_num(j, "decode_tps", r->r.decode_tps);
+    cut_json_str(j, "model", b->name, strlen(b->name));
+    cut_json_str(j, "type", b->type, strlen(b->type));
+    cut_json_int(j, "threads", r->threads);
+    cut_json_str(j, "tier", b->tier, strlen(b->tier));
+    cut_json_int(j, "p", r->p);
+    cut_json_int(j, "n", r->n);
+    cut_json_int(j, "sequences", r->seqs);
+    cut_json_int(j, "depth", r->depth);
+    cut_json_bool(j, "noisy", r->prefill.noisy || r->decode.noisy);
+    cut_json_num(j, "weights_bytes_per_s", weights_read(b, r));
+    cut_json_open(j, "rounds", '[');
+    for (int i = 0; i < b->rounds; i++) {
+        cut_json_open(j, NULL, '{');
+        cut_json_num(j, "prefill_tps", r->r.round[i].prefill_tps);
+        cut_json_num(j, "decode_tps", r->r.round[i].decode_tps);
+        cut_json_close(j, '}');
+    }
+    cut_json_close(j, ']');
+    cut_json_str(j, "version", CUT_VERSION, strlen(CUT_VERSION));
+    cut_json_close(j, '}');
+}
+
+/* One measurement is an object, several are an array of them. */
+static void print_json(const struct bench *b) {
     struct cut_json j;
     cut_json_init(&j, stdout);
-    cut_json_open(&j, NULL, '{');
-    cut_json_num(&j, "prefill_tps", r->prefill_tps);
-    cut_json_num(&j, "decode_tps", r->decode_tps);
-    cut_json_str(&j, "model", name, strlen(name));
-    cut_json_str(&j, "type", type, strlen(type));
-    cut_json_int(&j, "threads", e->threads);
-    cut_json_str(&j, "tier", tier, strlen(tier));
-    cut_json_int(&j, "p", o->p);
-    cut_json_int(&j, "n", o->n);
-    cut_json_int(&j, "depth", o->depth);
-    cut_json_int(&j, "sequences", o->n_seq ? o->n_seq : 1);
-    cut_json_open(&j, "rounds", '[');
-    for (int i = 0; i < o->r; i++) {
-        cut_json_open(&j, NULL, '{');
-        cut_json_num(&j, "prefill_tps", r->round[i].prefill_tps);
-        cut_json_num(&j, "decode_tps", r->round[i].decode_tps);
-        cut_json_close(&j, '}');
-    }
-    cut_json_close(&j, ']');
-    cut_json_str(&j, "version", CUT_VERSION, strlen(CUT_VERSION));
-    cut_json_close(&j, '}');
+    if (b->n_rows > 1) cut_json_open(&j, NULL, '[');
+    for (int i = 0; i < b->n_rows; i++) json_row(&j, b, &b->row[i]);
+    if (b->n_rows > 1) cut_json_close(&j, ']');
 }
 
+/* ---- measuring */
+
+static int measure(struct bench *b, struct row *r, const char *file) {
+    struct cut_err err = { 0 };
+    struct cut_bench_opts o = { .p = r->p, .n = r->n, .r = b->rounds, .depth = r->depth, .n_seq = r->seqs };
+    double prefill[64], decode[64];
+    b->e.threads = r->threads;
+    b->e.sequences = r->seqs;
+    b->e.ctx = r->p > r->depth + r->n ? r->p : r->depth + r->n;
+    int status = cli_engine_open(&b->e, "bench", file);
+    if (status != CLI_GO) return status;
+    const struct cut_config *c = cut_model_config(b->e.model);
+    snprintf(b->name, sizeof b->name, "%s", cut_gguf_head(cut_model_gguf(b->e.model))->name);
+    snprintf(b->type, sizeof b->type, "%s", cut_model_type_name(b->e.model));
+    snprintf(b->tier, sizeof b->tier, "%s", cli_engine_kernels(&b->e));
+    b->params = c->n_params;
+    b->weight_bytes = c->weight_bytes;
+    enum cut_status st = cut_bench(b->e.session, &o, progress, b, &r->r, &err);
+    cli_engine_close(&b->e);
+    if (st) return cli_error(&err);
+    for (int i = 0; i < b->rounds; i++) {
+        prefill[i] = r->r.round[i].prefill_tps;
+        decode[i] = r->r.round[i].decode_tps;
+    }
+    cut_speed_of(&r->prefill, prefill, r->p ? b->rounds : 0);
+    cut_speed_of(&r->decode, decode, r->n ? b->rounds : 0);
+    b->done++;
+    return CLI_GO;
+}
+
+/* Every combination of threads, sequences and depth; within one, the lengths of prefill and of decode side by side. */
+static bool plan(struct bench *b) {
+    int pairs = b->p.n > b->n.n ? b->p.n : b->n.n;
+    b->row = calloc((size_t)(b->threads.n * b->seqs.n * b->depth.n * pairs), sizeof *b->row);
+    for (int t = 0; b->row && t < b->threads.n; t++)
+        for (int s = 0; s < b->seqs.n; s++)
+            for (int d = 0; d < b->depth.n; d++)
+                for (int i = 0; i < pairs; i++) {
+                    struct row r = { .threads = b->threads.item[t], .seqs = b->seqs.item[s], .depth = b->depth.item[d],
+                                     .p = i < b->p.n ? b->p.item[i] : 0, .n = i < b->n.n ? b->n.item[i] : 0 };
+                    if (r.p || r.n) b->row[b->n_rows++] = r;
+                }
+    return b->row;
+}
+
+/* ---- peaks */
+
+static void print_peaks(const struct cut_peaks *p, enum format f) {
+    struct cut_json j;
+    cut_json_init(&j, stdout);
+    if (f == JSON) cut_json_open(&j, NULL, '[');
+    if (f == CSV) printf("kind,tier,instruction,threads,rate,median\n");
+    if (f == MARKDOWN) printf("| kind | tier | instruction | threads | best | median |\n| --- | --- | --- | ---: | ---: | ---: |\n");
+    if (f == TABLE) printf("%-6s %-7s %-33s %7s %14s %14s\n", "kind", "tier", "instruction", "threads", "best", "median");
+    for (int i = 0; i < p->n; i++) {
+        const struct cut_peak *k = &p->peak[i];
+        const char *kind = cut_peak_name(k->kind), *tier = k->kind == CUT_PEAK_READ ? "-" : cut_tier_name(k->tier);
+        const char *unit = k->kind == CUT_PEAK_READ ? "GB/s" : "Gop/s";
+        if (f == TABLE) printf("%-6s %-7s %-33s %7d %8.1f %-5s %8.1f %s\n", kind, tier, k->instruction, k->threads, k->rate / 1e9, unit, k->median / 1e9, unit);
+        if (f == MARKDOWN) printf("| %s | %s | %s | %d | %.1f %s | %.1f %s |\n", kind, tier, k->instruction, k->threads, k->rate / 1e9, unit, k->median / 1e9, unit);
+        if (f == CSV) printf("%s,%s,\"%s\",%d,%.0f,%.0f\n", kind, tier, k->instruction, k->threads, k->rate, k->median);
+        if (f != JSON) continue;
+        cut_json_open(&j, NULL, '{');
+        cut_json_str(&j, "kind", kind, strlen(kind));
+        cut_json_str(&j, "tier", tier, strlen(tier));
+        cut_json_str(&j, "instruction", k->instruction, strlen(k->instruction));
+        cut_json_int(&j, "threads", k->threads);
+        cut_json_num(&j, "rate", k->rate);
+        cut_json_num(&j, "median", k->median);
+        cut_json_close(&j, '}');
+    }
+    if (f == JSON) cut_json_close(&j, ']');
+    if (f == TABLE) printf("\nA multiplication and an addition count as two operations. best: of 7 runs; a median far below it: the machine is busy.\n");
+}
+
+static int peaks(struct bench *b) {
+    static struct cut_peaks p;
+    struct cut_err err = { 0 };
+    b->n_rows = 1;
+    enum cut_status st = cut_peaks(&p, &(struct cut_peaks_opts){ .threads = b->threads.n ? cli_list_most(&b->threads) : 0 }, progress, b, &err);
+    if (b->show) fprintf(stderr, "\r\033[K");
+    if (st) return cli_error(&err);
+    print_peaks(&p, b->format);
+    return cli_flush_stdout();
+}
+
+/* ---- the command */
+
 int cli_bench(int argc, char **argv) {
-    struct cli_engine e;
-    struct cut_bench_opts o = { .p = 512, .n = 64, .r = 3 };
-    bool json = false, show = isatty(STDERR_FILENO);
-    const char *file = NULL;
-    int n_args;
-    cli_engine_init(&e);
+    struct bench b = { .rounds = 3, .show = isatty(STDERR_FILENO) };
+    const char *file = NULL, *p = "512", *n = "64", *threads = NULL, *seqs = "1", *depth = "0";
+    bool json = false, measure_peaks = false;
+    int format = TABLE, n_args;
+    cli_engine_init(&b.e);
     const struct cli_opt opts[] = {
-        { 'p', "prefill", "N", CLI_INT, &o.p, "tokens of prefill, 0: none", 0, 1 << 24 },
-        { 'n', "decode", "N", CLI_INT, &o.n, "tokens of decode, 0: none", 0, 1 << 24 },
-        { 'd', "depth", "N", CLI_INT, &o.depth, "tokens in the cache before decode", 0, 1 << 24 },
-        { 0, "sequences", "N", CLI_INT, &o.n_seq, "sequences that decode together (default 1)", 1, 256 },
-        { 'r', "rounds", "N", CLI_INT, &o.r, "rounds after the warm-up", 1, 64 },
-        { 'b', "batch", "N", CLI_INT, &e.batch, "tokens in one pass, 0: 512", 0, 1 << 20 },
-        { 0, "json", NULL, CLI_FLAG, &json, "print a JSON object", 0, 0 },
-        CLI_ENGINE_OPTS(e),
+        { 'p', "prefill", "LIST", CLI_TEXT, &p, "tokens of prefill, 0: none (default 512)", 0, 0 },
+        { 'n', "decode", "LIST", CLI_TEXT, &n, "tokens of decode, 0: none (default 64)", 0, 0 },
+        { 't', "threads", "LIST", CLI_TEXT, &threads, "threads that compute (default: all processors)", 0, 0 },
+        { 0, "sequences", "LIST", CLI_TEXT, &seqs, "sequences that decode together (default 1)", 0, 0 },
+        { 'd', "depth", "LIST", CLI_TEXT, &depth, "tokens in the cache before decode (default 0)", 0, 0 },
+        { 'r', "rounds", "N", CLI_INT, &b.rounds, "rounds after the warm-up", 1, 64 },
+        { 'b', "batch", "N", CLI_INT, &b.e.batch, "tokens in one pass, 0: 512", 0, 1 << 20 },
+        { 'o', "output", "table|json|csv|markdown", CLI_CHOICE, &format, "how to print", 0, 0 },
+        { 0, "json", NULL, CLI_FLAG, &json, "the same as -o json", 0, 0 },
+        { 0, "peaks", NULL, CLI_FLAG, &measure_peaks, "measure the machine instead: memory, float, int8 and bf16", 0, 0 },
+        CLI_ENGINE_WHAT(b.e),
     };
     const struct cli_spec spec = {
         "bench", "[FILE] [options]",
-        "Measure tokens per second: prefill of a prompt from an empty cache and decode of single\n"
-        "tokens, in rounds after a warm-up; the median counts. Ctrl-C stops.",
+        "Measure tokens per second: prefill of a prompt and decode of single tokens, each from an empty cache (decode: behind\n"
+        "--depth tokens), in rounds after a warm-up; the median counts. A LIST is a number, or several: 1,2,4. Lengths of -p and\n"
+        "-n go side by side, all else is combined. Several sequences decode a token each in a pass; the speed is that of all.\n"
+        "Ctrl-C stops.",
         opts, sizeof opts / sizeof *opts, 0, 1,
     };
     int status = cli_parse(&spec, argc, argv, &file, &n_args);
     if (status != CLI_GO) return status;
-    if (o.p == 0 && o.n == 0) return cli_usage("bench", "-p 0 -n 0: nothing to measure");
+    if ((status = cli_read_list("bench", "-p", p, 0, 1 << 24, &b.p)) != CLI_GO) return status;
+    if ((status = cli_read_list("bench", "-n", n, 0, 1 << 24, &b.n)) != CLI_GO) return status;
+    if (threads && (status = cli_read_list("bench", "-t", threads, 1, 256, &b.threads)) != CLI_GO) return status;
+    if ((status = cli_read_list("bench", "--sequences", seqs, 1, 256, &b.seqs)) != CLI_GO) return status;
+    if ((status = cli_read_list("bench", "--depth", depth, 0, 1 << 24, &b.depth)) != CLI_GO) return status;
+    b.format = json ? JSON : (enum format)format;
+    if (measure_peaks && file) return cli_usage("bench", "\"%s\": --peaks measures the machine, not a model", file);
+    if (!cli_list_most(&b.p) && !cli_list_most(&b.n)) return cli_usage("bench", "-p %s -n %s: nothing to measure", p, n);
 
     cli_interrupt_arm();
-    e.ctx = o.p > o.depth + o.n ? o.p : o.depth + o.n;
-    e.sequences = o.n_seq;
-    status = cli_engine_open(&e, "bench", file ? file : cli_bundled_model());
-    if (status != CLI_GO) return status;
-    struct cut_bench_result r;
-    struct cut_err err = { 0 };
-    enum cut_status s = cut_bench(e.session, &o, progress, &show, &r, &err);
-    if (show) fprintf(stderr, "\r\033[K");
-    if (s) {
-        status = cli_error(&err);
-    } else {
-        (json ? print_json : print_table)(&e, &o, &r);
+    if (measure_peaks) return peaks(&b);
+    if (!b.threads.n) b.threads = (struct cli_list){ { cut_cpu_count() }, 1 };
+    if (!plan(&b)) return cli_error(&(struct cut_err){ CUT_ENOMEM, "out of memory: the list of measurements" });
+    for (int i = 0; status == CLI_GO && i < b.n_rows; i++) status = measure(&b, &b.row[i], file ? file : cli_bundled_model());
+    if (b.show) fprintf(stderr, "\r\033[K");
+    if (status == CLI_GO) {
+        static void (*const print[])(const struct bench *) = { print_table, print_json, print_csv, print_markdown };
+        print[b.format](&b);
         status = cli_flush_stdout();
     }
-    cli_engine_close(&e);
+    free(b.row);
     return status;
 }

@@ -9,6 +9,8 @@ static const struct command { const char *name; int (*run)(int, char **); const 
     { "run",      cli_run,      "generate text from a prompt" },
     { "bench",    cli_bench,    "measure tokens per second" },
     { "ops",      cli_ops,      "compute a transformer's operations in several ways, timed" },
+    { "profile",  cli_profile,  "find how speed depends on threads and prompts, with advice" },
+    { "gate",     cli_gate,     "fail when quality or speed falls behind a baseline" },
     { "inspect",  cli_inspect,  "show what is in a model file" },
     { "tokenize", cli_tokenize, "turn text into token ids" },
     { "logits",   cli_logits,   "write the logits after each of some tokens" },

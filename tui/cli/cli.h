@@ -15,6 +15,8 @@ int cli_logits(int argc, char **argv);
 int cli_tokenize(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_ops(int argc, char **argv);
+int cli_gate(int argc, char **argv);
+int cli_profile(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_synth(int argc, char **argv);
 int cli_vocab(int argc, char **argv);
@@ -83,6 +85,11 @@ struct cli_spec {
 enum { CLI_GO = -1 };
 int cli_parse(const struct cli_spec *spec, int argc, char **argv, const char **args, int *n_args);
 
+/* A list of numbers, "1,2,4", each in [min, max]. Returns CLI_GO, or the exit status after the mistake was reported. */
+struct cli_list { int item[16], n; };
+int cli_read_list(const char *command, const char *option, const char *text, int min, int max, struct cli_list *out);
+int cli_list_most(const struct cli_list *l);
+
 /* "Did you mean": offer names, then read best (NULL: none is near). */
 struct cli_guess { const char *word, *best; int distance; };
 void cli_guess_try(struct cli_guess *g, const char *name);
@@ -113,9 +120,11 @@ struct cli_engine {
 };
 enum { CLI_KV_F16, CLI_KV_F32 };
 void cli_engine_init(struct cli_engine *e);
-/* The rows of an option table that fill it. */
+/* The rows of an option table that fill it; WHAT: all but the threads. */
 #define CLI_ENGINE_OPTS(e)                                                                                            \
     { 't', "threads", "N", CLI_INT, &(e).threads, "threads that compute", 1, 256 },                                   \
+    CLI_ENGINE_WHAT(e)
+#define CLI_ENGINE_WHAT(e)                                                                                            \
     { 0, "kernels", "TIER", CLI_TEXT, &(e).kernels, "ref, avx2, avx512 or neon (default: the best here)", 0, 0 },     \
     { 0, "kv", "f16|f32", CLI_CHOICE, &(e).kv, "numbers in the key/value cache", 0, 0 },                              \
     { 0, "activations", "q8|f32", CLI_CHOICE, &(e).activations,                                                       \

@@ -1,0 +1,71 @@
+# What measures: bench over lists, the machine's peaks, ops, gate, profile.
+. "$(dirname "$0")/common.inc"
+model=$(tiny)
+
+# ---- bench
+
+exits "bench: a row for each combination" 0 "median (quartiles)" bench "$model" -p 8,16 -n 4 -t 1,2 -r 2
+same "bench: p and n go side by side" "$(printf '%s\n' "$out" | grep -c '^ *[12]  *1  *0 ')" 4
+"$CUTAWAY" bench "$model" -p 8 -n 4 -t 1 --sequences 1,3 --depth 0,5 -r 2 -o json >"$tmp/json"
+same "bench: several are an array" "$(head -c 1 "$tmp/json")$(grep -c '"sequences": 3' "$tmp/json")$(grep -c '"depth": 5' "$tmp/json")" "[22"
+"$CUTAWAY" bench "$model" -p 8 -n 4 -t 1,2 -r 2 -o csv >"$tmp/csv"
+same "bench: CSV has as many fields as its head" "$(awk -F, '{ print NF }' "$tmp/csv" | sort -u)" 16
+exits "bench: Markdown" 0 "| prefill 8 |" bench "$model" -p 8 -n 0 -r 1 -o markdown
+exits "bench: no such format" 1 "-o xml: must be one of table|json|csv|markdown" bench "$model" -o xml
+exits "bench: not a list" 1 "-p 8,,9: not a whole number" bench "$model" -p 8,,9
+exits "bench: -t 0" 1 "-t 1,0: must be at least 1" bench "$model" -t 1,0
+exits "bench: too many numbers" 1 "at most 16 numbers" bench "$model" -p 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
+exits "bench: --depth without room for it is no question: the context follows" 0 "median" bench "$model" -p 0 -n 2 -d 30 -r 1
+exits "peaks" 0 "read" bench --peaks -t 1
+same "peaks: floats and bytes" "$(printf '%s\n' "$out" | grep -c '^f32\|^int8')" "$(printf '%s\n' "$out" | grep -c 'Gop/s')"
+exits "peaks as CSV" 0 "kind,tier,instruction,threads,rate,median" bench --peaks -t 1 -o csv
+exits "peaks of a model" 1 "--peaks measures the machine" bench "$model" --peaks
+
+# ---- ops
+
+exits "ops: a demo" 0 "SIMD kernel" ops matmul --size 32 --seconds 0.001
+exits "ops: several" 0 "steps after fusion" ops norm graph --size 32 --seconds 0.001
+exits "ops: no such demo" 1 '"dance" is no demo' ops dance
+exits "ops: an odd size" 1 "size 33: must be a multiple of 32" ops norm --size 33
+"$CUTAWAY" ops attention --size 32 --seconds 0.001 --json >"$tmp/json"
+same "ops: JSON" "$(grep -c '"gflops"' "$tmp/json")" 4
+timeout --preserve-status -s INT 1 "$CUTAWAY" ops norm --seconds 60 >/dev/null 2>&1
+[ $? = 130 ] && ok "ops: Ctrl-C" || skip "ops: Ctrl-C came at another moment"
+
+# ---- gate
+
+printf 'a b c d e f g a b c d e f g\n' >"$tmp/text"
+gate="gate $model --text $tmp/text -p 8 -n 4 -t 1"
+exits "gate: nothing to compare with" 1 "give a file to compare with" gate "$model"
+exits "gate: the first time writes the baseline" 0 "the baseline is written" $gate --baseline "$tmp/base"
+holds "gate: what a baseline holds" "$tmp/base" "^perplexity: "
+exits "gate: the same again passes" 0 "The gate is open." $gate --baseline "$tmp/base" --max-slower 99
+sed 's/^perplexity: .*/perplexity: 2/' "$tmp/base" >"$tmp/better"
+exits "gate: a regression of perplexity fails" 1 "WORSE" $gate --baseline "$tmp/better" --max-slower 99
+sed 's/^decode: .*/decode: 9e8 9e8 9e8 9e8 9e8/' "$tmp/base" >"$tmp/faster"
+exits "gate: a regression of speed fails" 1 "The gate is closed." $gate --baseline "$tmp/faster"
+"$CUTAWAY" $gate --baseline "$tmp/faster" --json >"$tmp/json"
+same "gate: JSON and exit status" "$?$(grep -c '"passed": false' "$tmp/json")" 11
+exits "gate: CSV" 0 "what,before,now,change" $gate --baseline "$tmp/base" --max-slower 99 --csv
+exits "gate: another number of threads is another thing" 1 "threads" $gate -t 2 --baseline "$tmp/base"
+echo "nonsense" >"$tmp/broken"
+exits "gate: a broken baseline" 2 'line 1: "nonsense" is not' $gate --baseline "$tmp/broken"
+exits "gate: --watch begins a history" 0 "now" $gate --watch "$tmp/history" --max-slower 99
+exits "gate: and goes on" 0 "what was usual" $gate --watch "$tmp/history" --max-slower 99
+same "gate: a record each" "$(grep -c -- '^---' "$tmp/history")" 2
+sed -i 's/^perplexity: .*/perplexity: 2/' "$tmp/history"
+exits "gate: the alarm" 1 "WORSE" $gate --watch "$tmp/history" --max-slower 99
+same "gate: what is worse is no part of the past" "$(grep -c -- '^---' "$tmp/history")" 2
+
+# ---- profile
+
+"$CUTAWAY" profile "$model" -t 1,2 -p 8,16 -n 4 --prefill 8 -r 2 >"$tmp/profile" 2>"$tmp/err"
+same "profile: exit status" $? 0
+for part in Decode Prefill Speedup Efficiency Memory Performance Advice; do holds "profile: $part" "$tmp/profile" "^$part"; done
+same "profile: quiet when stderr is no terminal" "$(cat "$tmp/err")" ""
+"$CUTAWAY" profile "$model" -t 1,2 -p 8 -n 4 --prefill 8 -r 2 --json >"$tmp/json"
+for key in efficiency processors_busy resident advice; do holds "profile --json has $key" "$tmp/json" "\"$key\""; done
+exits "profile: falling counts" 1 "counts must rise" profile "$model" -t 2,1 -p 8
+exits "profile: help" 0 "four plots" profile --help
+
+done_testing
