@@ -212,7 +212,78 @@ INLINE void step(enum cut_type type, struct four w, int n, const int8_t *q, cons
     if (n && type == CUT_Q8_0) unit_q8_0(w, n, q, d, sum);
 }
 
-/* ---- any other format: 256 columns by way of x86_formats.h */
+/* ---- any other format: 256 columns, 64 weights to a vector. Where x86_formats.h would need two vectors and a join, the bits of 64
+ * weights are brought to the right lanes first. */
+
+/* 32 bytes in both halves of a vector, the halves shifted right by a and b bits; bits of neighbouring bytes come along. */
+INLINE __m512i twice_shifted(const void *p, int a, int b) {
+    const __m512i by = _mm512_set_epi64(b, b, b, b, a, a, a, a);
+    return _mm512_srlv_epi64(_mm512_broadcast_i64x4(load32(p)), by);
+}
+
+/* Bits a and b of the bytes of the halves, moved to bit `to`; the other bits are anything. */
+INLINE __m512i bits_at(const void *p, int a, int b, int to) {
+    const long long x = (a - to) & 63, y = (b - to) & 63;
+    return _mm512_rorv_epi64(_mm512_broadcast_i64x4(load32(p)), _mm512_set_epi64(y, y, y, y, x, x, x, x));
+}
+
+/* The nibbles of 16 bytes and 16 more: low ones, high ones, low ones, high ones. */
+INLINE __m512i nibbles64(const void *p, const void *q) {
+    __m512i v = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(load16(p)), 0xFF00, load16(q));
+    return _mm512_and_si512(_mm512_srlv_epi64(v, _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0)), _mm512_set1_epi8(15));
+}
+
+INLINE __m512i lookup64(const int8_t table[16], __m512i index, int plus) {
+    __m128i t = _mm_add_epi8(load16(table), _mm_set1_epi8((char)plus));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), index);
+}
+
+/* What stands for 0 in the bytes below. The codebooks' are magnitudes: there the activations take the sign. */
+INLINE int zero64(enum cut_type t) { return has_grid(t) ? 0 : tile_zero(t); }
+
+/* Weights 64 i .. 64 i + 63 of a group, as unsigned bytes. */
+INLINE __m512i bytes64(enum cut_type type, const void *group, int i) {
+    const __m512i three = _mm512_set1_epi8(3), fifteen = _mm512_set1_epi8(15);
+    const char *block = (const char *)group + (size_t)i * group_bytes(type) / 4, *next = block + group_bytes(type) / 8;
+    switch (type) {
+    case CUT_Q4_1: return nibbles64(block + 4, next + 4);
+    case CUT_Q5_0: case CUT_Q5_1: {
+        const int at = type == CUT_Q5_0 ? 2 : 4;
+        __mmask64 fifth = load_u32(block + at) | (uint64_t)load_u32(next + at) << 32;
+        __m512i v = nibbles64(block + at + 4, next + at + 4);
+        return _mm512_mask_add_epi8(v, fifth, v, _mm512_set1_epi8(16));
+    }
+    case CUT_Q2_K:  return _mm512_and_si512(twice_shifted(((const struct cut_q2_K *)group)->qs + i / 2 * 32, i % 2 * 4, i % 2 * 4 + 2), three);
+    case CUT_TQ2_0: return _mm512_and_si512(twice_shifted(((const struct cut_tq2_0 *)group)->qs + i / 2 * 32, i % 2 * 4, i % 2 * 4 + 2), three);
+    case CUT_Q3_K: {
+        const struct cut_q3_K *w = group;
+        __m512i low = _mm512_and_si512(twice_shifted(w->qs + i / 2 * 32, i % 2 * 4, i % 2 * 4 + 2), three);
+        /* 0xEC is (a & c) | b. */
+        return _mm512_ternarylogic_epi32(bits_at(w->hmask, 2 * i, 2 * i + 1, 2), low, _mm512_set1_epi8(4), 0xEC);
+    }
+    case CUT_Q4_K: return _mm512_and_si512(twice_shifted(((const struct cut_q4_K *)group)->qs + 32 * i, 0, 4), fifteen);
+    case CUT_Q5_K: {
+        const struct cut_q5_K *w = group;
+        __m512i low = _mm512_and_si512(twice_shifted(w->qs + 32 * i, 0, 4), fifteen);
+        return _mm512_ternarylogic_epi32(bits_at(w->qh, 2 * i, 2 * i + 1, 4), low, _mm512_set1_epi8(16), 0xEC);
+    }
+    case CUT_IQ4_NL: return lookup64(cut_iq4_values, nibbles64(block + 2, next + 2), 128);
+    case CUT_IQ4_XS: {
+        const uint8_t *qs = ((const struct cut_iq4_xs *)group)->qs + 32 * i;
+        return lookup64(cut_iq4_values, nibbles64(qs, qs + 16), 128);
+    }
+    case CUT_MXFP4: return lookup64(cut_e2m1_doubled, nibbles64(block + 1, next + 1), zero_of(type));
+    case CUT_Q1_0: {
+        const struct cut_q1_0 *w = (const struct cut_q1_0 *)group + i / 2;
+        return _mm512_maskz_set1_epi8((__mmask64)load_i64(w->qs + i % 2 * 8), 2);
+    }
+    default: {
+        const __m256i none = _mm256_setzero_si256();
+        if (has_grid(type)) return _mm512_inserti64x4(_mm512_castsi256_si512(grid32(type, group, 2 * i)), grid32(type, group, 2 * i + 1), 1);
+        return _mm512_inserti64x4(_mm512_castsi256_si512(bytes32(type, group, none, 2 * i)), bytes32(type, group, none, 2 * i + 1), 1);
+    }
+    }
+}
 
 /* What the rows share of 256 columns: the activations, 64 to a vector; what their integer sums start from; and the scales, and for
  * weights with an offset, scales times sums: one for each of the weights' scales. */
@@ -223,7 +294,7 @@ INLINE struct shared share_x(enum cut_type type, const int8_t *q, const float *d
     struct shared x;
     for (int i = 0; i < 4; i++) {
         x.q[i] = _mm512_loadu_si512(q + 64 * i);
-        x.start[i] = is_signed(type) ? start_from(tile_zero(type), x.q[i]) : zero_of(type) ? start_from(zero_of(type), x.q[i]) : _mm512_setzero_si512();
+        x.start[i] = zero64(type) ? start_from(zero64(type), x.q[i]) : _mm512_setzero_si512();
     }
     __m256 d8 = _mm256_loadu_ps(d);
     x.d = n_scales(type) == 1 ? _mm512_zextps256_ps512(d8) : _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(d8));
@@ -252,10 +323,9 @@ INLINE void group_any(enum cut_type type, struct four w, int n, const struct sha
         __m512 d = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.d[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.d[0]), s.d[1], 1);
         d = _mm512_mul_ps(d, x->d);
         UNROLL for (int i = 0; i < 4; i++) {
-            __m512i v = _mm512_inserti64x4(_mm512_castsi256_si512(bytes32(type, w.row[r], signs, 2 * i)),
-                                           bytes32(type, w.row[r], signs, 2 * i + 1), 1);
-            if (is_signed(type)) v = _mm512_add_epi8(v, _mm512_set1_epi8((char)tile_zero(type)));
-            __m512i acc = _mm512_dpbusd_epi32(x->start[i], v, x->q[i]);
+            __m512i q = x->q[i];
+            if (has_grid(type)) q = _mm512_mask_sub_epi8(q, (__mmask64)_mm256_extract_epi64(signs, i), _mm512_setzero_si512(), q);
+            __m512i acc = _mm512_dpbusd_epi32(x->start[i], bytes64(type, w.row[r], i), q);
             sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), scale_lanes(type, d, i), sum[r]);
         }
         if (has_offset(type)) {

@@ -154,12 +154,15 @@ INLINE __m256i four_of_8(const int8_t (*grid)[8], unsigned a, unsigned b, unsign
     return _mm256_set_epi64x(load_i64(grid[d]), load_i64(grid[c]), load_i64(grid[b]), load_i64(grid[a]));
 }
 
+/* The ninth bits of the eight indices are the bits of `high`. */
 INLINE __m256i eight_of_4(const int8_t (*grid)[4], const uint8_t *low, unsigned high) {
     uint64_t v[4];
-    for (int i = 0; i < 4; i++) {
-        unsigned a = low[2 * i] | (high >> 2 * i & 1) << 8, b = low[2 * i + 1] | (high >> (2 * i + 1) & 1) << 8;
-        v[i] = load_u32(grid[a]) | (uint64_t)load_u32(grid[b]) << 32;
-    }
+    uint16_t at[8];
+    const __m128i bit = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128);
+    __m128i ninth = _mm_cmpeq_epi16(_mm_and_si128(_mm_set1_epi16((short)high), bit), bit);
+    __m128i index = _mm_cvtepu8_epi16(_mm_loadl_epi64((const void *)low));
+    _mm_storeu_si128((void *)at, _mm_or_si128(index, _mm_and_si128(ninth, _mm_set1_epi16(256))));
+    for (int i = 0; i < 4; i++) v[i] = load_u32(grid[at[2 * i]]) | (uint64_t)load_u32(grid[at[2 * i + 1]]) << 32;
     return _mm256_set_epi64x((int64_t)v[3], (int64_t)v[2], (int64_t)v[1], (int64_t)v[0]);
 }
 
@@ -218,7 +221,10 @@ INLINE __m256i grid32(enum cut_type type, const void *group, int b) {
         const struct cut_iq3_s *w = group;
         return eight_of_4(cut_grid_iq3_s, w->qs + 8 * b, w->qh[b]);
     }
-    return eight_of_4(cut_grid_iq3_xxs, ((const struct cut_iq3_xxs *)group)->qs + 8 * b, 0);
+    const uint8_t *i = ((const struct cut_iq3_xxs *)group)->qs + 8 * b;
+    uint64_t v[4];
+    for (int j = 0; j < 4; j++) v[j] = load_u32(cut_grid_iq3_xxs[i[2 * j]]) | (uint64_t)load_u32(cut_grid_iq3_xxs[i[2 * j + 1]]) << 32;
+    return _mm256_set_epi64x((int64_t)v[3], (int64_t)v[2], (int64_t)v[1], (int64_t)v[0]);
 }
 
 INLINE bool has_grid(enum cut_type t) {
@@ -350,7 +356,6 @@ struct scales { __m256 d[2], m[2]; };
 INLINE __m256 float8(__m128i bytes_u8) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes_u8)); }
 INLINE __m256 float8_signed(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)); }
 INLINE __m256 half_to_all(uint16_t h) { return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
-INLINE __m256 half8(const uint16_t h[8]) { return _mm256_cvtph_ps(load16(h)); }
 
 /* q4_K and q5_K: 12 bytes hold eight scales and eight minima of six bits. As words a, b, c of 32 bits:
  *   scales 0..3, 4..7: the low six bits of a's bytes; the low four of c's, under the top two of a's
@@ -378,8 +383,8 @@ INLINE __m128i nibbles8(uint32_t four) {
 }
 
 /* 2^(e - 128), for the doubled values; the two least are subnormal. */
-INLINE __m256 e8m0(const uint8_t e[8]) {
-    __m256i v = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)e)), one = _mm256_set1_epi32(1);
+INLINE __m256 e8m0(__m256i v) {
+    const __m256i one = _mm256_set1_epi32(1);
     __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(v, one), 23), small = _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), v);
     return _mm256_castsi256_ps(_mm256_blendv_epi8(small, normal, _mm256_cmpgt_epi32(v, one)));
 }
@@ -389,42 +394,44 @@ INLINE __m256 odd_eighths(uint16_t d, __m256 s, float part) {
     return _mm256_mul_ps(half_to_all(d), _mm256_mul_ps(_mm256_add_ps(s, _mm256_set1_ps(0.5f)), _mm256_set1_ps(part)));
 }
 
-/* One scale for a block of 32, in any number of bytes: read n of the eight. */
-#define EACH_HALF(struct_name, field) do { for (int i = 0; i < n; i++) h[i] = ((const struct struct_name *)group + i)->field; } while (0)
+/* The float16 numbers at p, p + stride, ...: n of the eight. */
+INLINE __m256 halves_at(const void *p, size_t stride, int n) {
+    uint16_t h[8] = { 0 };
+    for (int i = 0; i < n; i++) memcpy(&h[i], (const char *)p + (size_t)i * stride, sizeof *h);
+    /* Put together in registers: what is written in small pieces and read as a whole has to wait for the cache. */
+    return _mm256_cvtph_ps(_mm_setr_epi16((short)h[0], (short)h[1], (short)h[2], (short)h[3], (short)h[4], (short)h[5], (short)h[6], (short)h[7]));
+}
+
+/* Half of E4M3 without a sign, four to a word. A float16 has one bit of exponent more, and a bias greater by 8. */
+INLINE __m256 e4m3(uint32_t a, uint32_t b) {
+    __m128i v = _mm_cvtepu8_epi16(_mm_setr_epi32((int32_t)a, (int32_t)b, 0, 0));
+    v = _mm_and_si128(v, _mm_set1_epi16(127));
+    v = _mm_andnot_si128(_mm_cmpeq_epi16(v, _mm_set1_epi16(127)), v);
+    return _mm256_mul_ps(_mm256_cvtph_ps(_mm_slli_epi16(v, 7)), _mm256_set1_ps(128));
+}
 
 /* n: how many of the group's eight parts of 32 exist; only formats with blocks of less than 256 are ever cut short. */
 INLINE struct scales scales256(enum cut_type type, const void *group, int n) {
     struct scales s = { { _mm256_setzero_ps(), _mm256_setzero_ps() }, { _mm256_setzero_ps(), _mm256_setzero_ps() } };
-    uint16_t h[8] = { 0 };
     switch (type) {
-    case CUT_Q4_0:   EACH_HALF(cut_q4_0, d);   s.d[0] = half8(h); break;
-    case CUT_Q5_0:   EACH_HALF(cut_q5_0, d);   s.d[0] = half8(h); break;
-    case CUT_Q8_0:   EACH_HALF(cut_q8_0, d);   s.d[0] = half8(h); break;
-    case CUT_IQ4_NL: EACH_HALF(cut_iq4_nl, d); s.d[0] = half8(h); break;
-    case CUT_Q4_1:
-        EACH_HALF(cut_q4_1, d);
-        s.d[0] = half8(h);
-        EACH_HALF(cut_q4_1, m);
-        s.m[0] = half8(h);
-        break;
-    case CUT_Q5_1:
-        EACH_HALF(cut_q5_1, d);
-        s.d[0] = half8(h);
-        EACH_HALF(cut_q5_1, m);
-        s.m[0] = half8(h);
+    case CUT_Q4_0: case CUT_Q5_0: case CUT_Q8_0: case CUT_IQ4_NL: s.d[0] = halves_at(group, group_bytes(type) / 8, n); break;
+    case CUT_Q4_1: case CUT_Q5_1:
+        s.d[0] = halves_at(group, group_bytes(type) / 8, n);
+        s.m[0] = halves_at((const char *)group + 2, group_bytes(type) / 8, n);
         break;
     case CUT_Q1_0:
-        for (int i = 0; i < n; i++) h[i] = ((const struct cut_q1_0 *)group + i / 4)->d;
-        s.d[0] = half8(h);
+        s.d[0] = half_to_all(((const struct cut_q1_0 *)group)->d);
+        if (n == 8) s.d[0] = _mm256_blend_ps(s.d[0], half_to_all(((const struct cut_q1_0 *)group + 1)->d), 0xF0);
         break;
-    case CUT_Q2_0:
-        for (int i = 0; i < n; i++) h[i] = ((const struct cut_q2_0 *)group + i / 2)->d;
-        s.d[0] = half8(h);
+    case CUT_Q2_0: {
+        __m256 four = halves_at(group, sizeof(struct cut_q2_0), n / 2);
+        s.d[0] = _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
         break;
+    }
     case CUT_MXFP4: {
         uint8_t e[8] = { 0 };
         for (int i = 0; i < n; i++) e[i] = ((const struct cut_mxfp4 *)group + i)->e;
-        s.d[0] = e8m0(e);
+        s.d[0] = e8m0(_mm256_setr_epi32(e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]));
         break;
     }
     case CUT_Q2_K: {
@@ -513,10 +520,10 @@ INLINE struct scales scales256(enum cut_type type, const void *group, int n) {
         break;
     }
     case CUT_NVFP4: {
-        float d[16] = { 0 };
-        for (int i = 0; i < 2 * n; i++) d[i] = cut_ue4m3_half(((const struct cut_nvfp4 *)group + i / 4)->d[i % 4]);
-        s.d[0] = _mm256_loadu_ps(d);
-        s.d[1] = _mm256_loadu_ps(d + 8);
+        uint32_t d[4] = { 0 };
+        for (int i = 0; i < n / 2; i++) d[i] = load_u32(((const struct cut_nvfp4 *)group + i)->d);
+        s.d[0] = e4m3(d[0], d[1]);
+        s.d[1] = e4m3(d[2], d[3]);
         break;
     }
     case CUT_TQ1_0: s.d[0] = half_to_all(((const struct cut_tq1_0 *)group)->d); break;
@@ -525,6 +532,5 @@ INLINE struct scales scales256(enum cut_type type, const void *group, int n) {
     }
     return s;
 }
-#undef EACH_HALF
 
 #endif
