@@ -148,7 +148,7 @@ TEST(rebuild_refuses_and_is_stopped) {
     free(bytes);
     REQUIRE(!cut_model_open(&base, bad, 0, &err), "%s", err.msg);
     CHECK(cut_model_rebuild(&made, base, all, &type, NULL, NULL, NULL, &err) == CUT_EFILE, "%s", err.msg);
-    CHECK(strstr(err.msg, "\"token_embd.weight\": element 193 (row 3, column 1) is not finite"), "%s", err.msg);
+    CHECK(strstr(err.msg, "\"token_embd.weight\": element 193 (row 3, column 1) is not a number"), "%s", err.msg);
     cut_model_close(base);
 }
 
