@@ -175,8 +175,10 @@ TEST(rebuild_retypes_in_place) {
     }
     /* to the base's own format: borrowed again */
     REQUIRE(!cut_model_retype(made, "blk.0.attn_q.weight", CUT_F16, NULL, &err));
-    CHECK(cut_gguf_find_tensor(cut_model_gguf(made), "blk.0.attn_q.weight")->data == cut_gguf_find_tensor(cut_model_gguf(base), "blk.0.attn_q.weight")->data);
-    CHECK(cut_model_retype(made, "output_norm.weight", q4, NULL, &err) == CUT_EUSAGE && strstr(err.msg, "in f32 cannot be stored as q4_0"), "%s", err.msg);
+    CHECK(cut_gguf_find_tensor(cut_model_gguf(made), "blk.0.attn_q.weight")->data ==
+          cut_gguf_find_tensor(cut_model_gguf(base), "blk.0.attn_q.weight")->data);
+    CHECK(cut_model_retype(made, "output_norm.weight", q4, NULL, &err) == CUT_EUSAGE &&
+          strstr(err.msg, "in f32 cannot be stored as q4_0"), "%s", err.msg);
     CHECK(cut_model_retype(base, "blk.0.attn_q.weight", q4, NULL, &err) == CUT_EUSAGE);
     free(q8_logits);
     cut_model_close(want);
@@ -212,7 +214,8 @@ TEST(rebuild_by_file_type) {
     }
     struct cut_quantize_opts low = { .file_type = cut_file_type_by_name("iq2_xxs") };
     made = NULL;
-    CHECK(cut_model_quantize(&made, base, &low, NULL, NULL, &err) == CUT_EUSAGE && strstr(err.msg, "need an importance matrix") && !made, "%s", err.msg);
+    CHECK(cut_model_quantize(&made, base, &low, NULL, NULL, &err) == CUT_EUSAGE &&
+          strstr(err.msg, "need an importance matrix") && !made, "%s", err.msg);
     cut_imatrix_free(im);
     cut_session_free(s);
     cut_model_close(base);

@@ -90,7 +90,8 @@ TEST(chunks_from_saved_logits) {
     REQUIRE(!cut_perplexity_chunks(sq, STORY, &o, NULL, NULL, &file, &err), "%s", err.msg);
     CHECK(file.chunks == 3 && file.damage.tokens == 3 * 31, "fewer chunks than were saved");
     CHECK(kl[0][99] > 0 && kl[0][100] == 0 && kl[1][92] > 0 && kl[1][93] == 0);
-    for (int i = 0; i < 93; i++) CHECK(fabsf(kl[0][i] - kl[1][i]) <= 1e-4f * kl[0][i] + 1e-9f, "token %d: %g, %g", i, (double)kl[0][i], (double)kl[1][i]);
+    for (int i = 0; i < 93; i++) CHECK(fabsf(kl[0][i] - kl[1][i]) <= 1e-4f * kl[0][i] + 1e-9f, "token %d: %g, %g", i,
+          (double)kl[0][i], (double)kl[1][i]);
     o.max_chunks = 0;                  /* all of the text: as many as were saved */
     REQUIRE(!cut_perplexity_chunks(sq, STORY, &o, NULL, NULL, &file, &err), "%s", err.msg);
     CHECK(file.chunks == 4 && near(file.damage.kl, live.damage.kl, 1e-4) && near(file.damage.ppl_ref, plain.perplexity, 1e-5) &&

@@ -264,7 +264,8 @@ TEST(lockstep_refuses_by_name) {
     struct cut_lockstep_opts o = options(0);
     struct cut_lockstep *l = NULL;
     int32_t bad = 400;
-    CHECK(cut_lockstep_new(&l, m, 2, prompt, PROMPT, &o, &r.err) == CUT_EUSAGE && strstr(r.err.msg, "400 tokens, lockstep-other.gguf has 401"), "%s", r.err.msg);
+    CHECK(cut_lockstep_new(&l, m, 2, prompt, PROMPT, &o, &r.err) == CUT_EUSAGE &&
+          strstr(r.err.msg, "400 tokens, lockstep-other.gguf has 401"), "%s", r.err.msg);
     CHECK(cut_lockstep_new(&l, m, 5, prompt, PROMPT, &o, &r.err) == CUT_EUSAGE && strstr(r.err.msg, "5 builds"));
     CHECK(cut_lockstep_new(&l, m, 1, prompt, 0, &o, &r.err) == CUT_EUSAGE && strstr(r.err.msg, "prompt of 0 tokens"));
     CHECK(cut_lockstep_new(&l, m, 1, &bad, 1, &o, &r.err) == CUT_EUSAGE && strstr(r.err.msg, "id 400"));
