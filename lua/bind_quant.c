@@ -60,9 +60,11 @@ static int quant_encode(lua_State *L) {
     const float *x = cut_lua_check_matrix(L, 2, &rows, &cols);
     size_t n = (size_t)rows * (size_t)cols, bytes = n / (size_t)info->block * (size_t)info->bytes;
     if (!cut_encodes(type)) return luaL_error(L, "%s cannot be written here", info->name);
-    if (cols % info->block) return luaL_error(L, "rows of %d weights are no whole number of blocks of %d, as %s has", cols, info->block, info->name);
+    if (cols % info->block) return luaL_error(L, "rows of %d weights are no whole number of blocks of %d, as %s has", cols,
+                                              info->block, info->name);
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i])) return luaL_error(L, "weight %I of row %I is not finite", (lua_Integer)(i % (size_t)cols) + 1, (lua_Integer)(i / (size_t)cols) + 1);
+        if (!isfinite(x[i])) return luaL_error(L, "weight %I of row %I is not finite", (lua_Integer)(i % (size_t)cols) + 1,
+                                               (lua_Integer)(i / (size_t)cols) + 1);
     cut_lua_charge(L, n);
     luaL_Buffer b;
     void *dst = luaL_buffinitsize(L, &b, bytes);
@@ -89,7 +91,8 @@ static int quant_decode(lua_State *L) {
     const char *bytes = luaL_checklstring(L, 2, &len);
     size_t n = len / (size_t)info->bytes * (size_t)info->block;
     if (!info->runs) return luaL_error(L, "%s is not decoded here", info->name);
-    if (len == 0 || len % (size_t)info->bytes) return luaL_error(L, "%I bytes are no whole number of blocks of %d, as %s has", (lua_Integer)len, info->bytes, info->name);
+    if (len == 0 || len % (size_t)info->bytes) return luaL_error(L, "%I bytes are no whole number of blocks of %d, as %s has",
+                                                                 (lua_Integer)len, info->bytes, info->name);
     lua_Integer cols = luaL_optinteger(L, 3, (lua_Integer)n);
     if (cols < 1 || n % (size_t)cols) return luaL_error(L, "%I weights are no whole number of rows of %I", (lua_Integer)n, cols);
     int64_t ne[2] = { cols, (int64_t)n / cols };
@@ -111,7 +114,8 @@ static const char *const fields[] = { "bits", "group", "asymmetric", "act_bits",
 static int group_option(lua_State *L, int arg, int cols) {
     if (lua_istable(L, arg) && lua_getfield(L, arg, "group") == LUA_TSTRING) {
         const char *word = lua_tostring(L, -1);
-        if (strcmp(word, "row") && strcmp(word, "tensor")) luaL_error(L, "group: a number of columns, \"row\" or \"tensor\" is wanted, not \"%s\"", word);
+        if (strcmp(word, "row") && strcmp(word, "tensor"))
+            luaL_error(L, "group: a number of columns, \"row\" or \"tensor\" is wanted, not \"%s\"", word);
         lua_pop(L, 1);
         return strcmp(word, "row") ? CUT_GROUP_TENSOR : CUT_GROUP_ROW;
     }

@@ -24,11 +24,10 @@ static void scales(float *s, const double *mean, int cols, double alpha) {
 
 /* Q(W diag(s)) diag(1/s) */
 static void round_scaled(const struct cut_layer_io *l, const float *s, const struct cut_method_opts *o, float *out) {
-    for (int r = 0; r < l->rows; r++)
-        for (int c = 0; c < l->cols; c++) out[(size_t)r * (size_t)l->cols + (size_t)c] = l->w[(size_t)r * (size_t)l->cols + (size_t)c] * s[c];
+    size_t n = (size_t)l->rows * (size_t)l->cols, cols = (size_t)l->cols;
+    for (size_t i = 0; i < n; i++) out[i] = l->w[i] * s[i % cols];
     cut_round_matrix(out, out, l->rows, l->cols, NULL, o);
-    for (int r = 0; r < l->rows; r++)
-        for (int c = 0; c < l->cols; c++) out[(size_t)r * (size_t)l->cols + (size_t)c] /= s[c];
+    for (size_t i = 0; i < n; i++) out[i] /= s[i % cols];
 }
 
 enum cut_status cut_method_awq(const struct cut_layer_io *l, const struct cut_method_opts *o, float *out, float *column,

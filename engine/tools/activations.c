@@ -50,7 +50,8 @@ static enum cut_status run_corpus(struct cut_session *s, const struct cut_corpus
     return st;
 }
 
-enum cut_status cut_activations_collect(struct cut_activations *out, const struct cut_model *m, const char *tensor, const char *text,
+enum cut_status cut_activations_collect(struct cut_activations *out, const struct cut_model *m, const char *tensor,
+                                        const char *text,
                                         const struct cut_activations_opts *o, cut_progress_fn progress, void *user,
                                         struct cut_err *err) {
     struct collector got = { .max = o->max_tokens };

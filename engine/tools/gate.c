@@ -1,8 +1,9 @@
 /* gate.c - has it become worse? A build of a model measured, and held against what was measured before.
  *
- * Quality is deterministic: perplexity over the same text differs only if something changed, so any rise beyond the limit counts. Speed
- * is not: a fall counts when the medians differ by more than the limit and, with four trials or more on both sides, chance alone would hardly
- * produce such ranks (Mann and Whitney 1947, p < 0.05). With fewer no chance is small enough, and the limit alone decides.
+ * Quality is deterministic: perplexity over the same text differs only if something changed, so any rise beyond the limit counts.
+ * Speed is not: a fall counts when the medians differ by more than the limit and, with four trials or more on both sides, chance
+ * alone would hardly produce such ranks (Mann and Whitney 1947, p < 0.05). With fewer trials no chance is small enough, and the
+ * limit alone decides.
  *
  * Records are kept as text, one "key: value" to a line and a line "---" after each, which YAML reads too. */
 #include <errno.h>
@@ -20,7 +21,8 @@ static bool within(void *user, double part, const char *what) {
     return !s->fn || s->fn(s->user, s->from + (s->to - s->from) * part, what);
 }
 
-enum cut_status cut_gate_measure(struct cut_session *s, const char *text, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
+enum cut_status cut_gate_measure(struct cut_session *s, const char *text, const struct cut_bench_opts *o,
+                                 cut_progress_fn progress, void *user,
                                  struct cut_gate_record *out, struct cut_err *err) {
     struct cut_gate_record r = { .p = o->p, .n = o->n };
     struct cut_perplexity_result quality = { 0 };
@@ -58,7 +60,8 @@ static void print_speed(FILE *f, const char *key, const struct cut_speed *s) {
 }
 
 static void print_record(FILE *f, const struct cut_gate_record *r) {
-    fprintf(f, "model: %s\nkernels: %s\nthreads: %d\np: %d\nn: %d\nperplexity: %.9g\nmemory: %" PRIu64 "\n", r->model, r->kernels, r->threads, r->p,
+    fprintf(f, "model: %s\nkernels: %s\nthreads: %d\np: %d\nn: %d\nperplexity: %.9g\nmemory: %" PRIu64 "\n", r->model,
+            r->kernels, r->threads, r->p,
             r->n, r->perplexity, r->memory);
     print_speed(f, "prefill", &r->prefill);
     print_speed(f, "decode", &r->decode);
@@ -154,7 +157,8 @@ enum cut_status cut_gate_read(const char *path, struct cut_gate_record **out, in
 /* ---- comparing */
 
 bool cut_gate_like(const struct cut_gate_record *a, const struct cut_gate_record *b) {
-    return !strcmp(a->model, b->model) && !strcmp(a->kernels, b->kernels) && a->threads == b->threads && a->p == b->p && a->n == b->n;
+    return !strcmp(a->model, b->model) && !strcmp(a->kernels,
+                                                  b->kernels) && a->threads == b->threads && a->p == b->p && a->n == b->n;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -193,10 +197,14 @@ static bool speed_fell(const struct cut_speed *a, const struct cut_speed *b, dou
 int cut_gate_compare(const struct cut_gate_record *before, const struct cut_gate_record *now, const struct cut_gate_limits *l,
                      struct cut_gate_line line[CUT_GATE_LINES]) {
     int worse = 0;
-    line[0] = (struct cut_gate_line){ "perplexity", before->perplexity, now->perplexity, 0, l->perplexity, 1, now->perplexity > before->perplexity * (1 + l->perplexity) };
-    line[1] = (struct cut_gate_line){ .what = "prefill tokens/s", .before = before->prefill.median, .now = now->prefill.median, .limit = -l->speed };
-    line[2] = (struct cut_gate_line){ .what = "decode tokens/s", .before = before->decode.median, .now = now->decode.median, .limit = -l->speed };
-    line[3] = (struct cut_gate_line){ "memory bytes", (double)before->memory, (double)now->memory, 0, l->memory, 1, (double)now->memory > (double)before->memory * (1 + l->memory) };
+    line[0] = (struct cut_gate_line){ "perplexity", before->perplexity, now->perplexity, 0, l->perplexity, 1,
+                                      now->perplexity > before->perplexity * (1 + l->perplexity) };
+    line[1] = (struct cut_gate_line){ .what = "prefill tokens/s", .before = before->prefill.median,
+                                      .now = now->prefill.median, .limit = -l->speed };
+    line[2] = (struct cut_gate_line){ .what = "decode tokens/s", .before = before->decode.median, .now = now->decode.median,
+                                      .limit = -l->speed };
+    line[3] = (struct cut_gate_line){ "memory bytes", (double)before->memory, (double)now->memory, 0, l->memory, 1,
+                                      (double)now->memory > (double)before->memory * (1 + l->memory) };
     line[1].worse = speed_fell(&before->prefill, &now->prefill, l->speed, &line[1].chance);
     line[2].worse = speed_fell(&before->decode, &now->decode, l->speed, &line[2].chance);
     for (int i = 0; i < CUT_GATE_LINES; i++) {

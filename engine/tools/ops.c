@@ -72,7 +72,8 @@ enum cut_status cut_ops_count(struct cut_ops *x, int count, const char *note, co
 
 enum cut_status cut_ops(int demo, const struct cut_ops_opts *o, cut_ops_fn fn, void *user, struct cut_err *err) {
     struct cut_ops x = { .o = o, .fn = fn, .user = user, .err = err, .seed = 1 };
-    if (demo < 0 || demo >= CUT_OPS_DEMOS) return cut_fail(err, CUT_EUSAGE, "demonstration %d: must be in [0, %d]", demo, CUT_OPS_DEMOS - 1);
+    if (demo < 0 || demo >= CUT_OPS_DEMOS) return cut_fail(err, CUT_EUSAGE, "demonstration %d: must be in [0, %d]", demo,
+                                                           CUT_OPS_DEMOS - 1);
     if (o->size < 32 || o->size > 4096 || o->size % 32)
         return cut_fail(err, CUT_EUSAGE, "size %d: must be a multiple of 32 in [32, 4096]", o->size);
     if (!(o->seconds > 0 && o->seconds <= 60)) return cut_fail(err, CUT_EUSAGE, "seconds %g: must be in (0, 60]", o->seconds);

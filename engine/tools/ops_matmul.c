@@ -1,9 +1,11 @@
 /* ops_matmul.c - one product of two square matrices, C = A B, in six ways that differ only in the order of the same work.
  *
- * 2 n^3 operations on 3 n^2 numbers: there is reuse enough for the caches, if the order finds it. C[i][j] = sum over k of A[i][k] B[k][j]. */
+ * 2 n^3 operations on 3 n^2 numbers: there is reuse enough for the caches, if the order finds it.
+ * C[i][j] = sum over k of A[i][k] B[k][j]. */
 #include "engine/tools/ops.h"
 
-struct matmul { const float *a, *b, *bt; float *c; int n; struct cut_mm mm; const struct cut_kernels *kern; struct cut_pool *pool; void *scratch[256]; };
+struct matmul { const float *a, *b,
+                *bt; float *c; int n; struct cut_mm mm; const struct cut_kernels *kern; struct cut_pool *pool; void *scratch[256]; };
 
 /* As the formula is written. The innermost loop walks down a column of B: every step lands in another cache line. */
 static void naive(void *arg) {
@@ -71,7 +73,8 @@ enum cut_status cut_ops_matmul(struct cut_ops *x) {
     int n = x->o->size, n_threads = x->o->pool ? cut_pool_size(x->o->pool) : 1;
     size_t cells = (size_t)n * (size_t)n;
     struct matmul m = { .n = n, .kern = &x->fast, .pool = x->o->pool };
-    float *a = cut_ops_floats(x, cells), *b = cut_ops_floats(x, cells), *bt = cut_ops_floats(x, cells), *c = cut_ops_floats(x, cells);
+    float *a = cut_ops_floats(x, cells), *b = cut_ops_floats(x, cells), *bt = cut_ops_floats(x, cells), *c = cut_ops_floats(x,
+                                                                                                                            cells);
     float *want = cut_ops_floats(x, cells);
     enum cut_status st = a && b && bt && c && want ? CUT_OK : CUT_ENOMEM;
     for (int t = 0; !st && t < n_threads; t++)
@@ -79,9 +82,11 @@ enum cut_status cut_ops_matmul(struct cut_ops *x) {
     for (int i = 0; !st && i < n; i++)
         for (int j = 0; j < n; j++) bt[j * n + i] = b[i * n + j];
     m.a = a, m.b = b, m.bt = bt, m.c = want;
-    m.mm = (struct cut_mm){ .w = bt, .w_stride = (size_t)n * sizeof(float), .k = n, .x = a, .x_stride = (size_t)n * sizeof(float), .t = n,
+    m.mm = (struct cut_mm){ .w = bt, .w_stride = (size_t)n * sizeof(float), .k = n, .x = a,
+                            .x_stride = (size_t)n * sizeof(float), .t = n,
                             .y = c, .y_stride = (size_t)n };
-    struct cut_ops_case how = { .flops = 2.0 * n * n * n, .bytes = 3.0 * (double)cells * sizeof(float), .note = "B is read down its columns" };
+    struct cut_ops_case how = { .flops = 2.0 * n * n * n, .bytes = 3.0 * (double)cells * sizeof(float),
+                                .note = "B is read down its columns" };
     if (!st) st = cut_ops_time(x, naive, &m, &how, "naive: for i, j, k (%d x %d)", n, n);
     m.c = c;
     how.got = c, how.want = want, how.n = cells;

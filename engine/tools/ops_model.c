@@ -33,7 +33,8 @@ enum cut_status cut_ops_attention(struct cut_ops *x) {
     int32_t *table = cut_calloc((size_t)pages, sizeof *table, "a page table", x->err);
     void *scratch = NULL;
     enum cut_status st = k && q && want && got && p && kv && table ? CUT_OK : CUT_ENOMEM;
-    struct attention t = { .a = { .k = (const uint8_t *)kv, .v = (const uint8_t *)(kv + all), .page_bytes = page * sizeof *kv, .table = table,
+    struct attention t = { .a = { .k = (const uint8_t *)kv, .v = (const uint8_t *)(kv + all), .page_bytes = page * sizeof *kv,
+                                  .table = table,
                                   .type = CUT_F16, .n_head = HEADS, .n_head_kv = KV_HEADS, .head_dim = DIM, .n_vis = n_vis, .scale = 0.125f },
                            .q = q, .p = p };
     if (!st) {
@@ -44,7 +45,8 @@ enum cut_status cut_ops_attention(struct cut_ops *x) {
         if (!scratch) st = CUT_ENOMEM;
     }
     t.scratch = scratch;
-    struct cut_ops_case how = { .flops = 4.0 * HEADS * DIM * n_vis, .bytes = 2.0 * 2 * KV_HEADS * DIM * n_vis, .note = "scores, softmax, mix for each head" };
+    struct cut_ops_case how = { .flops = 4.0 * HEADS * DIM * n_vis, .bytes = 2.0 * 2 * KV_HEADS * DIM * n_vis,
+                                .note = "scores, softmax, mix for each head" };
     t.kern = &x->ref, t.z = want;
     if (!st) st = cut_ops_time(x, three_steps, &t, &how, "three steps, plain C, %d keys", n_vis);
     how.got = got, how.want = want, how.n = HEADS * DIM;
@@ -74,7 +76,8 @@ enum { COLS = 1024, MANY = 32 };
 struct product { struct cut_mm mm; cut_mm_fn fn; int rows; };
 static void multiply(void *arg) { const struct product *p = arg; p->fn(&p->mm, 0, p->rows); }
 
-static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const float *w, const float *act, float *y, const float *want, int rows,
+static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const float *w, const float *act, float *y,
+                                const float *want, int rows,
                                 void *bytes, void *q8, void *scratch) {
     const struct cut_type_info *info = cut_type_info(type);
     const struct cut_kernels *k = &x->fast;
@@ -83,12 +86,15 @@ static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const flo
     size_t row = (size_t)COLS / (size_t)info->block * (size_t)info->bytes;
     if (!p.fn) return CUT_OK;
     cut_encode(type, w, bytes, (size_t)rows * COLS);
-    for (int t = 0; rounds && t < MANY; t++) k->quantize_q8((char *)q8 + (size_t)t * cut_q8_bytes(COLS), act + (size_t)t * COLS, COLS);
-    p.mm = (struct cut_mm){ .w = bytes, .w_stride = row, .k = COLS, .x = rounds ? q8 : act, .x_stride = rounds ? cut_q8_bytes(COLS) : COLS * sizeof(float),
+    for (int t = 0; rounds && t < MANY; t++) k->quantize_q8((char *)q8 + (size_t)t * cut_q8_bytes(COLS),
+                                                            act + (size_t)t * COLS, COLS);
+    p.mm = (struct cut_mm){ .w = bytes, .w_stride = row, .k = COLS, .x = rounds ? q8 : act,
+                            .x_stride = rounds ? cut_q8_bytes(COLS) : COLS * sizeof(float),
                             .t = 1, .y = y, .y_stride = (size_t)rows, .scratch = scratch };
     char note[64];
     snprintf(note, sizeof note, "%.4g bits per weight", 8.0 * info->bytes / info->block);
-    struct cut_ops_case how = { .flops = 2.0 * rows * COLS, .bytes = (double)rows * (double)row, .got = y, .want = want, .n = (size_t)rows, .note = note };
+    struct cut_ops_case how = { .flops = 2.0 * rows * COLS, .bytes = (double)rows * (double)row, .got = y, .want = want,
+                                .n = (size_t)rows, .note = note };
     enum cut_status st = cut_ops_time(x, multiply, &p, &how, "%s, 1 token", info->name);
     if (st) return st;
     p.mm.t = MANY;
@@ -101,13 +107,16 @@ static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const flo
 enum cut_status cut_ops_types(struct cut_ops *x) {
     int rows = 2 * x->o->size;
     size_t n = (size_t)rows * COLS;
-    float *w = cut_ops_floats(x, n), *act = cut_ops_floats(x, MANY * COLS), *y = cut_ops_floats(x, (size_t)rows * MANY), *want = cut_ops_floats(x, (size_t)rows * MANY);
-    void *bytes = cut_alloc_aligned(n * sizeof(float), "encoded weights", x->err), *q8 = cut_alloc_aligned(MANY * cut_q8_bytes(COLS), "rounded activations", x->err);
+    float *w = cut_ops_floats(x, n), *act = cut_ops_floats(x, MANY * COLS);
+    float *y = cut_ops_floats(x, (size_t)rows * MANY), *want = cut_ops_floats(x, (size_t)rows * MANY);
+    void *bytes = cut_alloc_aligned(n * sizeof(float), "encoded weights",
+                                    x->err), *q8 = cut_alloc_aligned(MANY * cut_q8_bytes(COLS), "rounded activations", x->err);
     size_t need = x->fast.mm_scratch(COLS), plain = x->ref.mm_scratch(COLS);
     void *scratch = cut_alloc_aligned(need > plain ? need : plain, "scratch memory", x->err);
     enum cut_status st = w && act && y && want && bytes && q8 && scratch ? CUT_OK : CUT_ENOMEM;
     if (!st) {
-        struct cut_mm mm = { .w = w, .w_stride = COLS * sizeof(float), .k = COLS, .x = act, .x_stride = COLS * sizeof(float), .t = MANY, .y = want,
+        struct cut_mm mm = { .w = w, .w_stride = COLS * sizeof(float), .k = COLS, .x = act, .x_stride = COLS * sizeof(float),
+                             .t = MANY, .y = want,
                              .y_stride = (size_t)rows, .scratch = scratch };
         x->ref.mm_f32[CUT_F32](&mm, 0, rows);
     }
@@ -138,7 +147,8 @@ static void one_token(void *arg) {
 
 static enum cut_status time_token(struct cut_ops *x, bool keep, int steps) {
     struct token t = { .err = x->err, .id = 1 };
-    enum cut_status st = cut_session_new(&t.s, x->o->model, &(struct cut_session_opts){ .keep = keep, .tier = x->o->tier, .pool = x->o->pool }, x->err);
+    enum cut_status st = cut_session_new(&t.s, x->o->model, &(struct cut_session_opts){ .keep = keep, .tier = x->o->tier,
+                                                                                        .pool = x->o->pool }, x->err);
     if (st) return st;
     double flops = 0, bytes = 0;
     one_token(&t);
@@ -169,7 +179,8 @@ enum cut_status cut_ops_graph(struct cut_ops *x) {
     for (int i = 0; !st && i < written.n; i++) of_op[written.node[i].op]++;
     for (int op = 0; !st && op < CUT_OP_COUNT; op++)
         if (of_op[op]) st = cut_ops_count(x, of_op[op], "", "  %s", cut_op_name((enum cut_op)op));
-    if (!st) st = cut_ops_count(x, lowered.n - written.n, "activations, for products with quantized weights", "nodes added to round");
+    if (!st) st = cut_ops_count(x, lowered.n - written.n, "activations, for products with quantized weights",
+                                "nodes added to round");
     if (!st) st = cut_ops_count(x, fused.n_steps, "with a barrier after each", "steps after fusion");
     if (!st) st = time_token(x, true, lowered.n);
     if (!st) st = time_token(x, false, fused.n_steps);

@@ -7,7 +7,8 @@ struct vectors { const struct cut_kernels *kern; float *y, *a, *b; int n, rows; 
 
 static void norm(void *arg) {
     const struct vectors *v = arg;
-    for (int r = 0; r < v->rows; r++) v->kern->rms_norm(v->y + (size_t)r * (size_t)v->n, v->a + (size_t)r * (size_t)v->n, v->b, v->n, 1e-5f);
+    for (int r = 0; r < v->rows; r++) v->kern->rms_norm(v->y + (size_t)r * (size_t)v->n, v->a + (size_t)r * (size_t)v->n,
+                                                        v->b, v->n, 1e-5f);
 }
 
 enum cut_status cut_ops_norm(struct cut_ops *x) {
@@ -16,7 +17,8 @@ enum cut_status cut_ops_norm(struct cut_ops *x) {
     v.a = cut_ops_floats(x, all), v.b = cut_ops_floats(x, (size_t)v.n);
     float *want = cut_ops_floats(x, all), *got = cut_ops_floats(x, all);
     enum cut_status st = v.a && v.b && want && got ? CUT_OK : CUT_ENOMEM;
-    struct cut_ops_case how = { .flops = 4.0 * (double)all, .bytes = 8.0 * (double)all, .note = "sums in order, one after the other" };
+    struct cut_ops_case how = { .flops = 4.0 * (double)all, .bytes = 8.0 * (double)all,
+                                .note = "sums in order, one after the other" };
     v.kern = &x->ref, v.y = want;
     if (!st) st = cut_ops_time(x, norm, &v, &how, "plain C, %d rows of %d", v.rows, v.n);
     v.kern = &x->fast, v.y = got;

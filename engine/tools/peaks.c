@@ -67,11 +67,13 @@ static void bandwidth(struct trial *t, struct cut_peak *out) {
     double median;
     t->loop = NULL;
     double best = best_of(t, &median);
-    *out = (struct cut_peak){ CUT_PEAK_READ, CUT_TIER_AUTO, "read", cut_pool_size(t->pool), (double)t->bytes / best, (double)t->bytes / median };
+    *out = (struct cut_peak){ CUT_PEAK_READ, CUT_TIER_AUTO, "read", cut_pool_size(t->pool),
+                              (double)t->bytes / best, (double)t->bytes / median };
 }
 
 /* Everything that a number of threads has to show. */
-static enum cut_status with_threads(struct cut_peaks *p, int threads, bool loops_too, const struct cut_peaks_opts *o, double *part, double step,
+static enum cut_status with_threads(struct cut_peaks *p, int threads, bool loops_too, const struct cut_peaks_opts *o,
+                                    double *part, double step,
                                     cut_progress_fn progress, void *user, struct cut_err *err) {
     struct cut_peak_loop loop[MOST_LOOPS];
     int n = loops_too ? cut_peak_loops(loop, MOST_LOOPS) : 0;
@@ -92,7 +94,8 @@ static enum cut_status with_threads(struct cut_peaks *p, int threads, bool loops
     return st;
 }
 
-enum cut_status cut_peaks(struct cut_peaks *out, const struct cut_peaks_opts *o, cut_progress_fn progress, void *user, struct cut_err *err) {
+enum cut_status cut_peaks(struct cut_peaks *out, const struct cut_peaks_opts *o, cut_progress_fn progress, void *user,
+                          struct cut_err *err) {
     struct cut_peaks p = { 0 };
     struct cut_peak_loop loop[MOST_LOOPS];
     int most = o->threads ? o->threads : cut_cpu_count(), n_loops = cut_peak_loops(loop, MOST_LOOPS), counts = 0;

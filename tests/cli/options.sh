@@ -6,7 +6,7 @@ exits "help, the short way" 0 "usage: cutaway [FILE]" -h
 exits "help as a command" 0 "tokenize" help
 exits "version" 0 "cutaway 0." --version
 exits "version names the kernels" 0 "kernels: ref" --version
-for c in run bench inspect tokenize logits synth lab lua; do
+for c in run bench ops profile gate inspect tokenize logits synth lab lua; do
     exits "help of $c" 0 "usage: cutaway $c" "$c" --help
     exits "help $c" 0 "usage: cutaway $c" help "$c"
 done

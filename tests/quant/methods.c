@@ -28,7 +28,8 @@ TEST(method_round_by_hand) {
     REQUIRE(!cut_method_run(w, 1, 8, NULL, 0, &o, out, NULL, &r, NULL, NULL, &err), "%s", err.msg);
     for (int i = 0; i < 8; i++) CHECK(out[i] == want[i], "%d: %g, want %g", i, (double)out[i], (double)want[i]);
     CHECK(r.bits_per_weight == 3 + 16.0 / 8 && r.output_error == 0);
-    CHECK(fabs(r.weight_error - sqrt((1 + 0.81 + 0.81 + 1 + 0.81) / (36 + 25 + 0.81 + 1.21 + 9 + 36 + 8.41))) < 1e-6, "%g", r.weight_error);
+    CHECK(fabs(r.weight_error - sqrt((1 + 0.81 + 0.81 + 1 + 0.81) / (36 + 25 + 0.81 + 1.21 + 9 + 36 + 8.41))) < 1e-6, "%g",
+          r.weight_error);
 
     /* 2 bits, asymmetric: from 0 (which must be a point) to 6, d = 2, and no weight goes below zero. */
     const float positive[4] = { 6, 4.2f, 1.2f, 0.8f };
@@ -57,7 +58,8 @@ TEST(method_round_finer_grids_fit_better) {
             struct cut_method_opts o = with(CUT_METHOD_ROUND, bits, group[g]);
             struct cut_method_result r;
             REQUIRE(!cut_method_run(w, ROWS, COLS, NULL, 0, &o, out, NULL, &r, NULL, NULL, &err), "%s", err.msg);
-            CHECK(r.weight_error < before && r.bits_per_weight > cost, "bits %d, group %d: %g after %g", bits, group[g], r.weight_error, before);
+            CHECK(r.weight_error < before && r.bits_per_weight > cost, "bits %d, group %d: %g after %g", bits, group[g],
+                  r.weight_error, before);
             before = r.weight_error;
             cost = r.bits_per_weight;
         }
@@ -151,7 +153,8 @@ TEST(method_split_finds_the_outliers) {
 
 /* ---- on the trained model: numbers that a broken method does not reach */
 
-struct fixture { struct cut_model *m; struct cut_activations learn, judge; float *w, *out, *column; int rows, cols; struct cut_err err; };
+struct fixture { struct cut_model *m; struct cut_activations learn, judge; float *w, *out, *column; int rows,
+                 cols; struct cut_err err; };
 
 static bool open_fixture(struct fixture *f, const char *tensor, int tokens) {
     *f = (struct fixture){ 0 };
@@ -244,9 +247,12 @@ TEST(method_activations_are_what_the_layer_reads) {
     int32_t *ids;
     size_t n, size;
     char *text = test_read("assets/held.txt", &size), *end = strstr(text, "</s>");
-    REQUIRE(!cut_vocab_encode(cut_model_vocab(f.m), text, (size_t)(end - text), CUT_ENCODE_SPECIAL, &ids, &n, &f.err), "%s", f.err.msg);
-    REQUIRE(!cut_session_new(&s, f.m, &(struct cut_session_opts){ .keep = true, .activations_f32 = true }, &f.err), "%s", f.err.msg);
-    REQUIRE(!cut_session_feed(s, 0, ids, (int)n, CUT_FEED_ALL_LOGITS, &f.err) && !cut_session_run(s, &why, &f.err), "%s", f.err.msg);
+    REQUIRE(!cut_vocab_encode(cut_model_vocab(f.m), text, (size_t)(end - text), CUT_ENCODE_SPECIAL, &ids, &n, &f.err), "%s",
+            f.err.msg);
+    REQUIRE(!cut_session_new(&s, f.m, &(struct cut_session_opts){ .keep = true, .activations_f32 = true }, &f.err), "%s",
+            f.err.msg);
+    REQUIRE(!cut_session_feed(s, 0, ids, (int)n, CUT_FEED_ALL_LOGITS, &f.err) && !cut_session_run(s, &why, &f.err), "%s",
+            f.err.msg);
     REQUIRE(!cut_session_value(s, cut_session_find_step(s, "blk.1.attn_norm"), &v, &f.err), "%s", f.err.msg);
     CHECK(n > 10 && n < 200 && !memcmp(v.data, f.learn.x, 10 * 256 * sizeof(float)), "the first ten tokens of %zu", n);
     cut_session_free(s);
@@ -257,9 +263,11 @@ TEST(method_activations_are_what_the_layer_reads) {
     struct cut_activations_opts o = { .parts = 1, .max_tokens = 10 };
     CHECK(cut_activations_collect(&a, f.m, "blk.1.attn_norm.weight", "assets/held.txt", &o, NULL, NULL, &f.err) == CUT_EUSAGE &&
           strstr(f.err.msg, "\"blk.1.attn_norm.weight\": no product"), "%s", f.err.msg);
-    CHECK(cut_activations_collect(&a, f.m, "blk.1.attn_q.weight", "nosuch.txt", &o, NULL, NULL, &f.err) == CUT_EFILE, "%s", f.err.msg);
+    CHECK(cut_activations_collect(&a, f.m, "blk.1.attn_q.weight", "nosuch.txt", &o, NULL, NULL, &f.err) == CUT_EFILE, "%s",
+          f.err.msg);
     o.part = 1;
-    CHECK(cut_activations_collect(&a, f.m, "blk.1.attn_q.weight", "assets/held.txt", &o, NULL, NULL, &f.err) == CUT_EUSAGE && a.tokens == -1);
+    CHECK(cut_activations_collect(&a, f.m, "blk.1.attn_q.weight", "assets/held.txt", &o, NULL, NULL, &f.err) == CUT_EUSAGE &&
+          a.tokens == -1);
     close_fixture(&f);
 }
 
@@ -289,7 +297,8 @@ TEST(method_refuses_by_name) {
     o.outlier = NAN;
     REFUSED("outlier nan");
     o = with(CUT_METHOD_GPTQ, 4, 0);
-    CHECK(cut_method_run(w, 8, 8, NULL, 0, &o, out, NULL, &r, NULL, NULL, &err) == CUT_EUSAGE && strstr(err.msg, "gptq needs activations"));
+    CHECK(cut_method_run(w, 8, 8, NULL, 0, &o, out, NULL, &r, NULL, NULL, &err) == CUT_EUSAGE && strstr(err.msg,
+                                                                                                        "gptq needs activations"));
     CHECK(cut_method_run(w, 8, 8, x, 8, &o, out, NULL, &r, stop_at_once, NULL, &err) == CUT_ECANCEL && r.outliers == -1);
     w[11] = INFINITY;
     REFUSED("weight [1][3] is inf");

@@ -2,7 +2,8 @@
 #include "tests/test.h"
 
 static struct cut_gate_record record(double perplexity, double prefill, double decode, int runs) {
-    struct cut_gate_record r = { .model = "m.gguf", .kernels = "ref", .threads = 2, .p = 16, .n = 4, .perplexity = perplexity, .memory = 1000 };
+    struct cut_gate_record r = { .model = "m.gguf", .kernels = "ref", .threads = 2, .p = 16, .n = 4, .perplexity = perplexity,
+                                 .memory = 1000 };
     double a[16], b[16];
     for (int i = 0; i < runs; i++) a[i] = prefill * (1 + 0.01 * i), b[i] = decode * (1 + 0.01 * i);
     cut_speed_of(&r.prefill, a, runs);
@@ -19,13 +20,15 @@ TEST(gate_tells_worse_from_chance) {
     b = record(4.21, 1000, 100, 5);
     CHECK(cut_gate_compare(&a, &b, &l, line) == 1 && line[0].worse, "perplexity 5.25 %% higher");
     b = record(4, 1000, 80, 5);
-    CHECK(cut_gate_compare(&a, &b, &l, line) == 1 && line[2].worse && line[2].chance < 0.01, "decode 20 %% slower, p %g", line[2].chance);
+    CHECK(cut_gate_compare(&a, &b, &l, line) == 1 && line[2].worse && line[2].chance < 0.01, "decode 20 %% slower, p %g",
+          line[2].chance);
     b = record(4, 1000, 80, 2);
     CHECK(cut_gate_compare(&a, &b, &l, line) == 1 && line[2].worse, "two trials: the limit alone decides");
     const double scattered[5] = { 60, 110, 80, 105, 79 };
     b = record(4, 1000, 100, 5);
     cut_speed_of(&b.decode, scattered, 5);
-    CHECK(cut_gate_compare(&a, &b, &l, line) == 0 && line[2].change < -0.10 && line[2].chance > 0.05, "the median fell, but it may be chance: %g", line[2].chance);
+    CHECK(cut_gate_compare(&a, &b, &l, line) == 0 && line[2].change < -0.10 && line[2].chance > 0.05,
+          "the median fell, but it may be chance: %g", line[2].chance);
     b = record(4, 1000, 100, 5);
     b.memory = 1101;
     CHECK(cut_gate_compare(&a, &b, &l, line) == 1 && line[3].worse, "memory");
@@ -41,14 +44,18 @@ TEST(gate_records_come_back) {
     strcpy(a[1].model, "a name: with colons.gguf");
     REQUIRE(!cut_gate_write(path, a, 2, &err) && !cut_gate_read(path, &b, &n, &err), "%s", err.msg);
     REQUIRE(n == 2, "%d", n);
-    CHECK(b[0].perplexity == 4.125 && b[0].decode.n == 5 && b[0].decode.run[1] == 99.99 && b[0].prefill.median == a[0].prefill.median && b[0].memory == 1000);
+    CHECK(b[0].perplexity == 4.125 && b[0].decode.n == 5 && b[0].decode.run[1] == 99.99 &&
+          b[0].prefill.median == a[0].prefill.median && b[0].memory == 1000);
     CHECK(!strcmp(b[1].model, a[1].model) && b[1].threads == 2 && b[1].p == 16 && b[1].n == 4);
     CHECK(cut_gate_like(&a[0], &b[0]) && !cut_gate_like(&a[0], &b[1]));
     free(b);
     static const struct { const char *text, *msg; } bad[] = {
         { "", "no record in it" }, { "model: m\n", "no record in it" }, { "speed: 3\n---\n", "line 1: \"speed\" is not" },
-        { "model: m\nthreads: 0\n---\n", "line 2: \"threads\"" }, { "decode: 1 x\n---\n", "line 1: \"decode\"" }, { "nonsense\n", "line 1: \"nonsense\"" },
-        { "decode: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n---\n", "line 1: \"decode\"" }, { "perplexity: nan\n---\n", "line 1" },
+        { "model: m\nthreads: 0\n---\n", "line 2: \"threads\"" }, { "decode: 1 x\n---\n",
+                                                                    "line 1: \"decode\"" }, { "nonsense\n",
+                                                                                              "line 1: \"nonsense\"" },
+        { "decode: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n---\n", "line 1: \"decode\"" }, { "perplexity: nan\n---\n",
+                                                                                                "line 1" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         FILE *f = fopen(path, "w");
@@ -65,7 +72,8 @@ TEST(gate_knows_what_is_usual) {
     for (int i = 0; i < 20; i++) past[i] = record(i < 4 ? 99 : 4, 1000, 100 + i, 1);
     past[19].threads = 7;
     REQUIRE(cut_gate_usual(past, 20, &now, &usual));
-    CHECK(usual.decode.n == 16 && usual.decode.median == 110.5 && usual.perplexity == 4, "of 3 to 18: %g, %g", usual.decode.median, usual.perplexity);
+    CHECK(usual.decode.n == 16 && usual.decode.median == 110.5 && usual.perplexity == 4, "of 3 to 18: %g, %g",
+          usual.decode.median, usual.perplexity);
     now.p = 17;
     CHECK(!cut_gate_usual(past, 20, &now, &usual) && !cut_gate_usual(past, 0, &now, &usual));
 }
@@ -95,7 +103,8 @@ TEST(gate_measures) {
     fclose(f);
     struct cut_bench_opts o = { .p = 16, .n = 4, .r = 3 };
     REQUIRE(!cut_gate_measure(s, text, &o, count, &calls, &r, &err), "%s", err.msg);
-    CHECK(r.perplexity > 1 && r.prefill.n == 3 && r.decode.n == 3 && r.decode.median > 0 && r.memory > 10000 && r.threads == 1 && !strcmp(r.model, "gate.gguf"));
+    CHECK(r.perplexity > 1 && r.prefill.n == 3 && r.decode.n == 3 && r.decode.median > 0 && r.memory > 10000 &&
+          r.threads == 1 && !strcmp(r.model, "gate.gguf"));
     calls = 1;
     CHECK(cut_gate_measure(s, text, &o, count, &calls, &r, &err) == CUT_ECANCEL);
     o.r = 17;
@@ -110,12 +119,16 @@ TEST(survey_measures_and_advises) {
     struct cut_model *m = tiny(&err);
     REQUIRE(m, "%s", err.msg);
     const int threads[] = { 1, 2 }, prompts[] = { 8, 32 }, falling[] = { 2, 1 };
-    struct cut_survey_opts o = { .threads = threads, .n_threads = 2, .prompts = prompts, .n_prompts = 2, .tokens = 4, .prompt = 8, .rounds = 2 };
+    struct cut_survey_opts o = { .threads = threads, .n_threads = 2, .prompts = prompts, .n_prompts = 2, .tokens = 4,
+                                 .prompt = 8, .rounds = 2 };
     REQUIRE(!cut_survey(m, &o, NULL, NULL, &s, &err), "%s", err.msg);
     for (int i = 0; i < 2; i++)
-        CHECK(s.decode[i].threads == threads[i] && s.decode[i].tps.n == 2 && s.prefill[i].tps.median > 0 && s.prompt[i].tokens == prompts[i] && s.decode[i].read > 0);
-    CHECK(s.memory.weights > 0 && s.resident > 0 && s.virtual_ >= s.resident && s.bandwidth > 0 && s.n_advice >= 2, "%d", s.n_advice);
-    for (int i = 0; i < s.n_advice; i++) CHECK(strlen(s.advice[i]) > 20 && strlen(s.advice[i]) < sizeof s.advice[0] - 1, "%s", s.advice[i]);
+        CHECK(s.decode[i].threads == threads[i] && s.decode[i].tps.n == 2 && s.prefill[i].tps.median > 0 &&
+              s.prompt[i].tokens == prompts[i] && s.decode[i].read > 0);
+    CHECK(s.memory.weights > 0 && s.resident > 0 && s.virtual_ >= s.resident && s.bandwidth > 0 && s.n_advice >= 2, "%d",
+          s.n_advice);
+    for (int i = 0; i < s.n_advice; i++) CHECK(strlen(s.advice[i]) > 20 && strlen(s.advice[i]) < sizeof s.advice[0] - 1, "%s",
+                                               s.advice[i]);
     int calls = 3;
     CHECK(cut_survey(m, &o, count, &calls, &s, &err) == CUT_ECANCEL);
     o.threads = falling;

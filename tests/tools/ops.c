@@ -24,9 +24,11 @@ TEST(ops_agree_with_themselves) {
     for (int d = 0; d < 4; d++) {
         s = (struct seen){ 0 };
         REQUIRE(!cut_ops(d, &o, gather, &s, &err), "%s", err.msg);
-        CHECK(s.rows == want[d].rows && s.timed == s.rows && s.worst < want[d].worst, "%s: %d rows, error %g", cut_ops_name(d), s.rows, s.worst);
+        CHECK(s.rows == want[d].rows && s.timed == s.rows && s.worst < want[d].worst, "%s: %d rows, error %g",
+              cut_ops_name(d), s.rows, s.worst);
         for (int i = 0; i < s.rows; i++)
-            CHECK(s.row[i].seconds > 0 && s.row[i].flops > 0 && s.row[i].bytes > 0 && s.row[i].what[0], "%s: %s", cut_ops_name(d), s.row[i].what);
+            CHECK(s.row[i].seconds > 0 && s.row[i].flops > 0 && s.row[i].bytes > 0 && s.row[i].what[0], "%s: %s",
+                  cut_ops_name(d), s.row[i].what);
         CHECK(!s.row[0].checked && s.row[s.rows - 1].checked, "%s: against the first", cut_ops_name(d));
     }
 }
@@ -39,7 +41,8 @@ TEST(ops_matmul_counts_its_flops) {
     REQUIRE(!cut_ops(0, &o, gather, &s, &err), "%s", err.msg);
     CHECK(s.rows == 6 && strstr(s.row[5].what, "2 threads"), "%s", s.row[5].what);
     for (int i = 0; i < s.rows; i++) CHECK(s.row[i].flops == 2.0 * 64 * 64 * 64 && !strcmp(s.row[i].demo, "matmul"));
-    CHECK(s.row[1].error == 0 && s.row[2].error == 0 && s.row[3].error == 0, "other orders of the loops, the same order of each sum");
+    CHECK(s.row[1].error == 0 && s.row[2].error == 0 && s.row[3].error == 0,
+          "other orders of the loops, the same order of each sum");
     cut_pool_free(o.pool);
 }
 

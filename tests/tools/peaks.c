@@ -33,7 +33,8 @@ TEST(peaks_of_vectors_are_higher) {
     static struct cut_peaks p;
     struct cut_err err;
     if (!cut_tier_available(CUT_TIER_AVX2)) SKIP("x86 with AVX2 only");
-    REQUIRE(!cut_peaks(&p, &(struct cut_peaks_opts){ .threads = 1, .seconds = 5e-3, .bytes = 1 << 20 }, NULL, NULL, &err), "%s", err.msg);
+    REQUIRE(!cut_peaks(&p, &(struct cut_peaks_opts){ .threads = 1, .seconds = 5e-3, .bytes = 1 << 20 }, NULL, NULL, &err),
+            "%s", err.msg);
     double scalar = cut_peak_rate(&p, CUT_PEAK_F32, CUT_TIER_REF, 1), fma = cut_peak_rate(&p, CUT_PEAK_F32, CUT_TIER_AVX2, 1);
     CHECK(fma > 3 * scalar, "%g, scalar %g", fma, scalar);
 }

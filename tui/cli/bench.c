@@ -38,12 +38,14 @@ static bool progress(void *user, double part, const char *what) {
 }
 
 /* Bytes of weights read a second: each pass of decode reads them once, for all its sequences. */
-static double weights_read(const struct bench *b, const struct row *r) { return r->decode.median / r->seqs * (double)b->weight_bytes; }
+static double weights_read(const struct bench *b,
+                           const struct row *r) { return r->decode.median / r->seqs * (double)b->weight_bytes; }
 
 /* ---- printing */
 
 static void print_heading(const struct bench *b) {
-    printf("%s: %s, %.1f M parameters, %.1f MiB; kernels %s", b->name, b->type, (double)b->params / 1e6, (double)b->weight_bytes / (1024 * 1024), b->tier);
+    printf("%s: %s, %.1f M parameters, %.1f MiB; kernels %s", b->name, b->type, (double)b->params / 1e6,
+           (double)b->weight_bytes / (1024 * 1024), b->tier);
 }
 
 static void print_rounds(const struct bench *b) {
@@ -53,9 +55,11 @@ static void print_rounds(const struct bench *b) {
     if (r->seqs > 1) printf(", %d sequences", r->seqs);
     if (r->depth) printf(", decode behind %d tokens", r->depth);
     printf("\n\ntokens/s     prefill %-6d  decode %d\n", r->p, r->n);
-    for (int i = 0; i < b->rounds; i++) printf("round %-3d  %14.2f  %10.2f\n", i + 1, r->r.round[i].prefill_tps, r->r.round[i].decode_tps);
+    for (int i = 0; i < b->rounds; i++) printf("round %-3d  %14.2f  %10.2f\n", i + 1, r->r.round[i].prefill_tps,
+                                               r->r.round[i].decode_tps);
     printf("%-9s  %14.2f  %10.2f\n", "median", r->r.prefill_tps, r->r.decode_tps);
-    if (r->prefill.noisy || r->decode.noisy) printf("\nThe rounds differ by more than 5 %%: something else is running. Measure again.\n");
+    if (r->prefill.noisy ||
+        r->decode.noisy) printf("\nThe rounds differ by more than 5 %%: something else is running. Measure again.\n");
 }
 
 /* "1234.5 (1200-1260)", or "-" for what was not measured; ~: noisy. */
@@ -75,7 +79,8 @@ static void print_table(const struct bench *b) {
     printf("\n\nthreads  seqs  depth  %6s  %-32s %6s  %-32s  weights GB/s\n", "p", "prefill tokens/s", "n", "decode tokens/s");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        printf("%7d %5d %6d  %6d  %-32s %6d  %-32s  %12.2f\n", r->threads, r->seqs, r->depth, r->p, speed_text(prefill, &r->prefill), r->n,
+        printf("%7d %5d %6d  %6d  %-32s %6d  %-32s  %12.2f\n", r->threads, r->seqs, r->depth, r->p, speed_text(prefill,
+                                                                                                               &r->prefill), r->n,
                speed_text(decode, &r->decode), weights_read(b, r) / 1e9);
     }
     printf("\nmedian (quartiles); ~: they are more than 5 %% apart\n");
@@ -83,19 +88,24 @@ static void print_table(const struct bench *b) {
 
 static void print_markdown(const struct bench *b) {
     char prefill[48], decode[48];
-    printf("| model | type | kernels | threads | sequences | depth | test | tokens/s |\n| --- | --- | --- | ---: | ---: | ---: | --- | ---: |\n");
+    printf("| model | type | kernels | threads | sequences | depth | test | tokens/s |\n"
+           "| --- | --- | --- | ---: | ---: | ---: | --- | ---: |\n");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        if (r->p) printf("| %s | %s | %s | %d | 1 | 0 | prefill %d | %s |\n", b->name, b->type, b->tier, r->threads, r->p, speed_text(prefill, &r->prefill));
-        if (r->n) printf("| %s | %s | %s | %d | %d | %d | decode %d | %s |\n", b->name, b->type, b->tier, r->threads, r->seqs, r->depth, r->n, speed_text(decode, &r->decode));
+        if (r->p) printf("| %s | %s | %s | %d | 1 | 0 | prefill %d | %s |\n", b->name, b->type, b->tier, r->threads, r->p,
+                         speed_text(prefill, &r->prefill));
+        if (r->n) printf("| %s | %s | %s | %d | %d | %d | decode %d | %s |\n", b->name, b->type, b->tier, r->threads, r->seqs,
+                         r->depth, r->n, speed_text(decode, &r->decode));
     }
 }
 
 static void print_csv(const struct bench *b) {
-    printf("model,type,tier,threads,sequences,depth,p,n,rounds,prefill_tps,prefill_q1,prefill_q3,decode_tps,decode_q1,decode_q3,weights_bytes_per_s\n");
+    printf("model,type,tier,threads,sequences,depth,p,n,rounds,prefill_tps,prefill_q1,prefill_q3,decode_tps,"
+           "decode_q1,decode_q3,weights_bytes_per_s\n");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        printf("\"%s\",%s,%s,%d,%d,%d,%d,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.0f\n", b->name, b->type, b->tier, r->threads, r->seqs, r->depth, r->p, r->n, b->rounds,
+        printf("\"%s\",%s,%s,%d,%d,%d,%d,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.0f\n", b->name, b->type, b->tier, r->threads,
+               r->seqs, r->depth, r->p, r->n, b->rounds,
                r->prefill.median, r->prefill.q1, r->prefill.q3, r->decode.median, r->decode.q1, r->decode.q3, weights_read(b, r));
     }
 }
@@ -193,8 +203,10 @@ static void print_peaks(const struct cut_peaks *p, enum format f) {
         const struct cut_peak *k = &p->peak[i];
         const char *kind = cut_peak_name(k->kind), *tier = k->kind == CUT_PEAK_READ ? "-" : cut_tier_name(k->tier);
         const char *unit = k->kind == CUT_PEAK_READ ? "GB/s" : "Gop/s";
-        if (f == TABLE) printf("%-6s %-7s %-33s %7d %8.1f %-5s %8.1f %s\n", kind, tier, k->instruction, k->threads, k->rate / 1e9, unit, k->median / 1e9, unit);
-        if (f == MARKDOWN) printf("| %s | %s | %s | %d | %.1f %s | %.1f %s |\n", kind, tier, k->instruction, k->threads, k->rate / 1e9, unit, k->median / 1e9, unit);
+        if (f == TABLE) printf("%-6s %-7s %-33s %7d %8.1f %-5s %8.1f %s\n", kind, tier, k->instruction, k->threads,
+                               k->rate / 1e9, unit, k->median / 1e9, unit);
+        if (f == MARKDOWN) printf("| %s | %s | %s | %d | %.1f %s | %.1f %s |\n", kind, tier, k->instruction, k->threads,
+                                  k->rate / 1e9, unit, k->median / 1e9, unit);
         if (f == CSV) printf("%s,%s,\"%s\",%d,%.0f,%.0f\n", kind, tier, k->instruction, k->threads, k->rate, k->median);
         if (f != JSON) continue;
         cut_json_open(&j, NULL, '{');
@@ -207,14 +219,16 @@ static void print_peaks(const struct cut_peaks *p, enum format f) {
         cut_json_close(&j, '}');
     }
     if (f == JSON) cut_json_close(&j, ']');
-    if (f == TABLE) printf("\nA multiplication and an addition count as two operations. best: of 7 runs; a median far below it: the machine is busy.\n");
+    if (f == TABLE) printf("\nA multiplication and an addition count as two operations. "
+                           "best: of 7 runs; a median far below it: the machine is busy.\n");
 }
 
 static int peaks(struct bench *b) {
     static struct cut_peaks p;
     struct cut_err err = { 0 };
     b->n_rows = 1;
-    enum cut_status st = cut_peaks(&p, &(struct cut_peaks_opts){ .threads = b->threads.n ? cli_list_most(&b->threads) : 0 }, progress, b, &err);
+    enum cut_status st = cut_peaks(&p, &(struct cut_peaks_opts){ .threads = b->threads.n ? cli_list_most(&b->threads) : 0 },
+                                   progress, b, &err);
     if (b->show) fprintf(stderr, "\r\033[K");
     if (st) return cli_error(&err);
     print_peaks(&p, b->format);

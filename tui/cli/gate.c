@@ -29,7 +29,8 @@ static void print_line(const struct cut_gate_line *l) {
     if (l->before > 0 && l->now > 0) snprintf(change, sizeof change, "%+.2f %%", 100 * l->change);
     bool beyond = l->limit < 0 ? l->change < l->limit : l->change > l->limit;
     if (l->chance < 1) snprintf(why, sizeof why, "  by chance: %.3f", l->chance);
-    printf("%-17s %14s %14s %12s %+8.0f %%  %s%s\n", l->what, before, now, change, 100 * l->limit, l->worse ? "WORSE" : beyond ? "unclear" : "ok", why);
+    printf("%-17s %14s %14s %12s %+8.0f %%  %s%s\n", l->what, before, now, change, 100 * l->limit,
+           l->worse ? "WORSE" : beyond ? "unclear" : "ok", why);
 }
 
 /* A bar for the past runs of speed, oldest first, and one for now: has it crept? */
@@ -50,7 +51,8 @@ static void print_trend(const struct cut_gate_record *past, int n, const struct 
     printf("\ndecode tokens/s%s\n", have > 1 ? ", oldest first" : "");
     for (int i = 0; i < have; i++) {
         int bar = most > 0 ? (int)(list[i]->decode.median / most * WIDTH + 0.5) : 0;
-        printf("%s %10.2f |%.*s\n", i + 1 == have ? "now" : "   ", list[i]->decode.median, bar, "########################################");
+        printf("%s %10.2f |%.*s\n", i + 1 == have ? "now" : "   ", list[i]->decode.median, bar,
+               "########################################");
     }
 }
 
@@ -76,7 +78,8 @@ static void print_json(const struct cut_gate_line *line, int worse, const char *
     cut_json_close(&j, '}');
 }
 
-static int report(const struct gate *g, const struct cut_gate_record *before, const struct cut_gate_record *now, const char *against) {
+static int report(const struct gate *g, const struct cut_gate_record *before, const struct cut_gate_record *now,
+                  const char *against) {
     struct cut_gate_line line[CUT_GATE_LINES];
     int worse = cut_gate_compare(before, now, &g->limits, line);
     if (g->json) {
@@ -84,9 +87,11 @@ static int report(const struct gate *g, const struct cut_gate_record *before, co
     } else if (g->csv) {
         printf("what,before,now,change,limit,chance,worse\n");
         for (int i = 0; i < CUT_GATE_LINES; i++)
-            printf("%s,%.9g,%.9g,%.6f,%.3f,%.6f,%d\n", line[i].what, line[i].before, line[i].now, line[i].change, line[i].limit, line[i].chance, line[i].worse);
+            printf("%s,%.9g,%.9g,%.6f,%.3f,%.6f,%d\n", line[i].what, line[i].before, line[i].now, line[i].change,
+                   line[i].limit, line[i].chance, line[i].worse);
     } else {
-        printf("%s, kernels %s, %d threads, against %s\n\n%-17s %14s %14s %12s %10s\n", now->model, now->kernels, now->threads, against, "", "before", "now", "change", "limit");
+        printf("%s, kernels %s, %d threads, against %s\n\n%-17s %14s %14s %12s %10s\n", now->model, now->kernels,
+               now->threads, against, "", "before", "now", "change", "limit");
         for (int i = 0; i < CUT_GATE_LINES; i++) print_line(&line[i]);
         printf("\n%s\n", worse ? "The gate is closed." : "The gate is open.");
     }
@@ -123,8 +128,10 @@ static int against_baseline(const struct gate *g, const struct cut_gate_record *
         return CLI_OK;
     }
     if (cut_gate_like(&base[0], now)) status = report(g, &base[0], now, g->baseline);
-    else status = cli_usage("gate", "%s is of %s with %s kernels, %d threads, -p %d -n %d; this is %s, %s, %d, -p %d -n %d (--save writes a new one)", g->baseline,
-                            base[0].model, base[0].kernels, base[0].threads, base[0].p, base[0].n, now->model, now->kernels, now->threads, now->p, now->n);
+    else status = cli_usage("gate",
+                            "%s is of %s with %s kernels, %d threads, -p %d -n %d; this is %s, %s, %d, -p %d -n %d"
+                            " (--save writes a new one)", g->baseline, base[0].model, base[0].kernels, base[0].threads,
+                            base[0].p, base[0].n, now->model, now->kernels, now->threads, now->p, now->n);
     free(base);
     return status;
 }

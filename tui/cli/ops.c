@@ -12,7 +12,8 @@ static void print_row(const struct cut_ops_row *r) {
     } else {
         char error[16] = "";
         if (r->checked) snprintf(error, sizeof error, "%.1e", r->error);
-        printf("  %-36s %11.2f us %8.2f %8.2f  %-8s %s\n", r->what, r->seconds * 1e6, r->flops / r->seconds / 1e9, r->bytes / r->seconds / 1e9,
+        printf("  %-36s %11.2f us %8.2f %8.2f  %-8s %s\n", r->what, r->seconds * 1e6, r->flops / r->seconds / 1e9,
+               r->bytes / r->seconds / 1e9,
                error, r->note);
     }
     fflush(stdout);
@@ -52,7 +53,8 @@ static enum cut_status run_all(struct show *s, const bool *wanted, const struct 
     for (int d = 0; !st && d < CUT_OPS_DEMOS; d++) {
         if (!wanted[d]) continue;
         if (!s->json) {
-            printf("%s%s: %s\n  %-36s %14s %8s %8s  %-8s\n", s->started ? "\n" : "", cut_ops_name(d), cut_ops_about(d), "", "time", "GFLOPS", "GB/s", "error");
+            printf("%s%s: %s\n  %-36s %14s %8s %8s  %-8s\n", s->started ? "\n" : "", cut_ops_name(d), cut_ops_about(d), "",
+                   "time", "GFLOPS", "GB/s", "error");
             fflush(stdout);
         }
         s->started = true;
@@ -86,7 +88,8 @@ int cli_ops(int argc, char **argv) {
     if ((status = cli_parse(&spec, argc, argv, args, &n_args)) != CLI_GO) return status;
     for (int i = 0; i < n_args; i++) {
         int d = find_demo(args[i]);
-        if (d < 0) return cli_usage("ops", "\"%s\" is no demo; they are matmul, norm, elementwise, attention, types and graph", args[i]);
+        if (d < 0) return cli_usage("ops",
+                                    "\"%s\" is no demo; they are matmul, norm, elementwise, attention, types and graph", args[i]);
         wanted[d] = true;
     }
     for (int d = 0; d < CUT_OPS_DEMOS; d++) wanted[d] |= !n_args;

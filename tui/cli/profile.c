@@ -19,21 +19,25 @@ static void bar(double value, double most) {
     for (int i = 0; i < n && i < WIDTH; i++) putchar('#');
 }
 
-static double speedup(const struct cut_survey_point *p, int i) { return p[0].tps.median > 0 ? p[i].tps.median / p[0].tps.median * p[0].threads : 0; }
+static double speedup(const struct cut_survey_point *p,
+                      int i) { return p[0].tps.median > 0 ? p[i].tps.median / p[0].tps.median * p[0].threads : 0; }
 
 static void print_points(const struct cut_survey_point *p, int n, const char *title) {
     printf("%s\n%8s %8s %12s %24s %8s %8s %10s\n", title, "threads", "tokens", "tokens/s", "quartiles", "busy", "waited", "GB/s");
     for (int i = 0; i < n; i++) {
         char quartiles[32];
         snprintf(quartiles, sizeof quartiles, "%.2f-%.2f%s", p[i].tps.q1, p[i].tps.q3, p[i].tps.noisy ? " ~" : "");
-        printf("%8d %8d %12.2f %24s %8.2f %7.0f%% %10.2f\n", p[i].threads, p[i].tokens, p[i].tps.median, quartiles, p[i].busy, 100 * p[i].waited, p[i].read / 1e9);
+        printf("%8d %8d %12.2f %24s %8.2f %7.0f%% %10.2f\n", p[i].threads, p[i].tokens, p[i].tps.median, quartiles, p[i].busy,
+               100 * p[i].waited, p[i].read / 1e9);
     }
     printf("\n");
 }
 
 static void plot_threads(const struct cut_survey *s, bool efficiency) {
     double most = efficiency ? 1 : s->decode[s->n_threads - 1].threads;
-    printf("%s\n", efficiency ? "Efficiency (speedup / threads; the end of the scale is 1)" : "Speedup over threads (the end of the scale: as many times as threads)");
+    printf("%s\n",
+           efficiency ? "Efficiency (speedup / threads; the end of the scale is 1)"
+                      : "Speedup over threads (the end of the scale: as many times as threads)");
     for (int i = 0; i < s->n_threads; i++)
         for (int prefill = 0; prefill < 2; prefill++) {
             const struct cut_survey_point *p = prefill ? s->prefill : s->decode;
@@ -47,11 +51,13 @@ static void plot_threads(const struct cut_survey *s, bool efficiency) {
 
 static void plot_memory(const struct cut_survey *s) {
     const struct cut_memory *m = &s->memory;
-    const struct { const char *name; uint64_t bytes; } part[] = { { "weights", m->weights }, { "cache", m->kv }, { "activations", m->activations }, { "other", m->other },
+    const struct { const char *name; uint64_t bytes; } part[] = { { "weights", m->weights }, { "cache", m->kv },
+                                                                  { "activations", m->activations }, { "other", m->other },
                                                                   { "resident", s->resident } };
     double most = 0;
     for (int i = 0; i < 5; i++) if ((double)part[i].bytes > most) most = (double)part[i].bytes;
-    printf("Memory, MiB (a session with the model's own context; resident: this process now; virtual: %.0f)\n", (double)s->virtual_ / (1024 * 1024));
+    printf("Memory, MiB (a session with the model's own context; resident: this process now; virtual: %.0f)\n",
+           (double)s->virtual_ / (1024 * 1024));
     for (int i = 0; i < 5; i++) {
         printf("%-12s %10.1f |", part[i].name, (double)part[i].bytes / (1024 * 1024));
         bar((double)part[i].bytes, most);

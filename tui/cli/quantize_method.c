@@ -70,10 +70,12 @@ static void layer_close(struct layer *l) {
 }
 
 static enum cut_status measure(struct layer *l, struct line *line, struct cut_err *err) {
-    enum cut_status st = cut_method_run(l->w, l->rows, l->cols, l->learn.x, l->learn.tokens, &line->o, l->rounded, l->column, &line->r,
+    enum cut_status st = cut_method_run(l->w, l->rows, l->cols, l->learn.x, l->learn.tokens, &line->o, l->rounded, l->column,
+                                        &line->r,
                                         show, NULL, err);
     const float *keep = line->o.method == CUT_METHOD_SPLIT ? l->column : NULL;
-    return st ? st : cut_method_output_error(l->w, l->rounded, l->rows, l->cols, l->judge.x, l->judge.tokens, line->o.act_bits, keep,
+    return st ? st : cut_method_output_error(l->w, l->rounded, l->rows, l->cols, l->judge.x, l->judge.tokens,
+                                             line->o.act_bits, keep,
                                              &line->judged, err);
 }
 
