@@ -50,7 +50,7 @@ suite() {
             program pages "$B/pages/test-engine" golden_ ;;
     aarch64) attempt aarch64_without_warnings quiet $MAKE $JOBS B="$B/aarch64" CC=aarch64-linux-gnu-gcc EXTRA=-static "$B/aarch64/test-engine"
             qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static)
-            program aarch64 "$qemu" "$B/aarch64/test-engine" ;;
+            program aarch64 env CUT_EMULATED=1 "$qemu" "$B/aarch64/test-engine" ;;
     installed) attempt install_and_run sh -c "rm -rf $B/root && $MAKE install DESTDIR=$PWD/$B/root PREFIX=/usr &&
                  cd / && $PWD/$B/root/usr/bin/cutaway run -p hello -n 4 --temp 0 && $PWD/$B/root/usr/bin/cutaway lab" ;;
     fuzz)   attempt fuzz_gguf_20_seconds $MAKE fuzz-gguf SECONDS=20 ;;

@@ -34,5 +34,7 @@ void *test_read(const char *path, size_t *size);   /* the whole file, malloc'd; 
 #define CHECK(cond, ...) do { if (!(cond)) test_check(__FILE__, __LINE__, #cond, " " __VA_ARGS__); } while (0)
 #define REQUIRE(cond, ...) do { if (!(cond)) { test_check(__FILE__, __LINE__, #cond, " " __VA_ARGS__); return; } } while (0)
 #define SKIP(...) do { test_skip(__VA_ARGS__); return; } while (0)
+/* For tests that take minutes under an emulator and show nothing there that others do not. */
+#define SKIP_EMULATED() do { if (getenv("CUT_EMULATED")) SKIP("takes minutes under an emulator"); } while (0)
 
 #endif
