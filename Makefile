@@ -41,12 +41,14 @@ endif
 LUA    := $(sort $(wildcard lua/*.c))
 TUI    := $(sort $(wildcard tui/*.c tui/cli/*.c tui/screen/*.c tui/view/*.c))
 
-AVX2   := -O3 -mavx2 -mfma -mf16c
+# A sanitized build, at -O1, stays there: at -O3 its kernels take a quarter of an hour to compile.
+FAST   := $(if $(filter -O2,$(OPT)),-O3)
+AVX2   := $(FAST) -mavx2 -mfma -mf16c
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 $(B)/engine/kernels/avx2%:        CFLAGS += $(AVX2)
 $(B)/engine/kernels/avx512%:      CFLAGS += $(AVX512)
 $(B)/engine/kernels/avx512_vnni%: CFLAGS += -mavx512vnni
-$(B)/engine/kernels/neon%:        CFLAGS += -O3
+$(B)/engine/kernels/neon%:        CFLAGS += $(FAST)
 
 CURSES_C = $(shell $(PKG) --cflags ncursesw 2>/dev/null)
 CURSES_L = $(shell $(PKG) --libs ncursesw 2>/dev/null)
