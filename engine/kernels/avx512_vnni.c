@@ -319,12 +319,13 @@ INLINE __m512 scale_lanes(enum cut_type type, __m512 d, int i) {
 INLINE void group_any(enum cut_type type, struct four w, int n, const struct shared *x, __m512 sum[4]) {
     for (int r = 0; r < 4; r++) {
         struct scales s = scales256(type, w.row[r], n);
-        __m256i signs = signs256(type, w.row[r]);
+        uint64_t minus[4];
+        _mm256_storeu_si256((void *)minus, signs256(type, w.row[r]));
         __m512 d = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.d[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.d[0]), s.d[1], 1);
         d = _mm512_mul_ps(d, x->d);
         UNROLL for (int i = 0; i < 4; i++) {
             __m512i q = x->q[i];
-            if (has_grid(type)) q = _mm512_mask_sub_epi8(q, (__mmask64)_mm256_extract_epi64(signs, i), _mm512_setzero_si512(), q);
+            if (has_grid(type)) q = _mm512_mask_sub_epi8(q, minus[i], _mm512_setzero_si512(), q);
             __m512i acc = _mm512_dpbusd_epi32(x->start[i], bytes64(type, w.row[r], i), q);
             sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), scale_lanes(type, d, i), sum[r]);
         }

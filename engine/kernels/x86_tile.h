@@ -64,7 +64,8 @@ INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int r
         for (int i = 0; i < 8; i++) signs[i] = signs256(type, w + (size_t)cut_min(r + i, rows - 1) * stride);
         for (int b = 0; b < n; b++) {
             __m256i v[8];
-            UNROLL for (int i = 0; i < 8; i++) {
+#pragma GCC unroll 1           /* one copy of bytes32() is enough here */
+            for (int i = 0; i < 8; i++) {
                 v[i] = bytes32(type, w + (size_t)cut_min(r + i, rows - 1) * stride, signs[i], b);
                 if (is_signed(type)) v[i] = _mm256_add_epi8(v[i], _mm256_set1_epi8((char)tile_zero(type)));
             }
