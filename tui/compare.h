@@ -32,6 +32,7 @@ enum tui_cmp_op {
     TUI_CMP_RECIPE_UNDO,
     TUI_CMP_RECIPE_BUILD,  /* the recipe as a build */
     TUI_CMP_EXPORT,        /* write the recipe to the file `text` */
+    TUI_CMP_IMATRIX,       /* collect over the text which inputs of each matrix matter */
     TUI_CMP_SEED,          /* n: all draw with the same random numbers, from this seed; 0: the likeliest token */
 };
 struct tui_cmp_ask {
@@ -83,6 +84,8 @@ struct tui_cmp_tensor {
     char why[TUI_CMP_BUILDS][112];             /* of a file type: which rule chose it */
     uint64_t bytes[TUI_CMP_BUILDS];
     struct cut_sens_row swap;          /* alone in the format of swaps_type */
+    bool weighed;                      /* its inputs were, by an importance matrix: */
+    float uneven, top_share;           /* 0: all inputs alike, to 1: one has everything; the share of the largest hundredth */
 };
 
 struct tui_cmp_step {                  /* a line of the recipe: a tensor raised; the first is the low format alone */

@@ -34,7 +34,9 @@ static void keep_before(struct tui_compare *c) {
 
 void cmp_recipe_reset(struct tui_compare *c) {
     cut_sens_free(c->sens);
+    cut_imatrix_free(c->imatrix);
     c->sens = NULL;
+    c->imatrix = NULL;
     c->job = CMP_REST;
     c->swaps_type = CUT_TYPE_COUNT;
     free(c->recipe.step);
@@ -309,6 +311,54 @@ static enum cut_status export(struct tui_compare *c, const char *path, char said
     return st;
 }
 
+/* The engine reads such texts from files: a scratch file, which is gone when this returns. */
+static enum cut_status collect(struct tui_compare *c, struct cut_session *s, const char *text, size_t len, struct cut_imatrix **out,
+                               struct cut_err *err) {
+    const struct cut_imatrix_opts o = { .output = true };
+    const char *folder = getenv("TMPDIR");
+    char path[4200];
+    snprintf(path, sizeof path, "%.4096s/cutaway-text-XXXXXX", folder && *folder ? folder : "/tmp");
+    int fd = mkstemp(path);
+    if (fd < 0) return cut_fail(err, CUT_ESYSTEM, "%.150s: cannot be made: %s", path, strerror(errno));
+    bool whole = write(fd, text, len) == (ssize_t)len;
+    close(fd);
+    enum cut_status st = whole ? cut_imatrix_collect(out, s, path, &o, cmp_progress, c, err)
+                               : cut_fail(err, CUT_ESYSTEM, "%.150s: cannot be written", path);
+    unlink(path);
+    return st;
+}
+
+/* The text so far, read once more by a session of its own. */
+static enum cut_status weigh_inputs(struct tui_compare *c, char said[160], struct cut_err *err) {
+    const struct cut_vocab *v = cut_model_vocab(c->host.model);
+    struct cut_session_opts so = { .n_ctx = 512, .kv_type = CUT_F16, .tier = c->host.tier, .pool = c->host.pool };
+    struct cut_session *s = NULL;
+    struct cut_imatrix *made;
+    int n = 0;
+    const int32_t *ids = c->lock ? cut_lockstep_text(c->lock, &n, NULL) : NULL;
+    if (n < 2) return cut_fail(err, CUT_EUSAGE, "there is no text to measure on yet: Space runs the builds");
+    char *text = tui_alloc((size_t)n * 64 + 1, 1);
+    size_t len = 0;
+    for (int i = 0; i < n; i++) len += cut_vocab_text(v, ids[i], text + len, 64);
+    for (size_t i = 0; i < len;) {             /* a model that knows nothing says bytes that are no text */
+        uint32_t cp;
+        int bytes = cut_utf8_decode(text + i, len - i, &cp);
+        if (bytes <= 0) text[i] = '?';
+        i += bytes > 0 ? (size_t)bytes : 1;
+    }
+    cmp_job(c, "weighing the inputs of each matrix");
+    enum cut_status st = cut_session_new(&s, c->host.model, &so, err);
+    if (!st) st = collect(c, s, text, len, &made, err);
+    cut_session_free(s);
+    free(text);
+    cmp_job(c, "");
+    if (st) return st;
+    cut_imatrix_free(c->imatrix);
+    c->imatrix = made;
+    snprintf(said, 160, "the inputs of each matrix were weighed over %d tokens", n);
+    return CUT_OK;
+}
+
 enum cut_status cmp_recipe_do(struct tui_compare *c, const struct tui_cmp_ask *ask, const char *text, char said[160],
                               struct cut_err *err) {
     switch (ask->op) {
@@ -321,6 +371,7 @@ enum cut_status cmp_recipe_do(struct tui_compare *c, const struct tui_cmp_ask *a
     case TUI_CMP_RECIPE: return start_recipe(c, ask, text, err);
     case TUI_CMP_RAISE: return raise(c, ask, said, err);
     case TUI_CMP_RECIPE_UNDO: return recipe_undo(c, said, err);
+    case TUI_CMP_IMATRIX: return weigh_inputs(c, said, err);
     case TUI_CMP_EXPORT: return export(c, text, said, err);
     default: return CUT_OK;
     }

@@ -78,6 +78,14 @@ static void take_tensor(struct tui_compare *c, int i, struct tui_cmp *o) {
         if (b->why) memcpy(t->why[k], b->why[i], sizeof t->why[k]);
         if (t->rows && b->wanted && b->wanted[i] != b->type[i]) o->build[k].n_other++;
     }
+    const struct cut_imatrix_entry *e = c->imatrix ? cut_imatrix_find(c->imatrix, ref->name) : NULL;
+    if (e) {
+        struct cut_imatrix_stats s;
+        cut_imatrix_stats(e, &s);
+        t->weighed = true;
+        t->uneven = (float)(1 - s.even);
+        t->top_share = (float)s.top_share;
+    }
     if (c->sens && c->swaps_type != CUT_TYPE_COUNT) {
         cut_sens_get(c->sens, i, c->swaps_type, &t->swap);
         t->swap.tensor = NULL;                 /* it would be borrowed from what the screen must not touch */

@@ -1,5 +1,5 @@
 /* compare_work.h - the worker's side of the comparison (see compare.h), between its files: builds and their text (compare.c),
- * single swaps and the recipe (compare_recipe.c), a block as bits (compare_block.c), what is published (compare_snap.c). */
+ * single swaps, importance and the recipe (compare_recipe.c), a block as bits (compare_block.c), what is published (compare_snap.c). */
 #ifndef TUI_COMPARE_WORK_H
 #define TUI_COMPARE_WORK_H
 
@@ -53,6 +53,7 @@ struct tui_compare {
     int layer_pos;             /* the builds' layer errors are of this prediction; -1: of none */
     bool layer_failed;
 
+    struct cut_imatrix *imatrix;       /* over the text as it was when it was collected; NULL: none yet */
     struct cut_sens *sens;     /* NULL: to be made anew */
     enum cut_type swaps_type;
     enum { CMP_REST, CMP_SWAPS, CMP_RECIPE_SWAPS, CMP_MIX } job;

@@ -59,7 +59,7 @@ static unsigned looked(struct quant_view *v) {
 
 static void focus(struct quant_view *v, enum quant_panel p) {
     v->focus = p;
-    if (p == QUANT_LAYERS || p == QUANT_TENSORS || p == QUANT_FALLBACKS) v->left = p;
+    if (p == QUANT_LAYERS || p == QUANT_TENSORS || p == QUANT_FALLBACKS || p == QUANT_IMATRIX) v->left = p;
 }
 
 /* ---- keys: builds and their text */
@@ -154,6 +154,9 @@ static unsigned key_panel(void *self, int key) {
             if (c->tensor[i].rows && c->tensor[i].layer >= 0) v->tensor = i;
         if (v->focus == QUANT_TENSORS) v->weight = -1;
         focus(v, QUANT_BITS);
+    } else if (key == 'i') {
+        focus(v, QUANT_IMATRIX);
+        quant_post(v, (struct tui_cmp_ask){ .op = TUI_CMP_IMATRIX }, NULL);
     } else if (key == 'H') {
         v->histogram = !v->histogram || v->focus != QUANT_BITS;
         if (v->focus != QUANT_BITS) return key_panel(self, 'B');
@@ -345,6 +348,7 @@ static const struct tui_key keys[] = {
     { '>', "outlier", "the next that does most harm", key_outlier },
     { '<', NULL, NULL, key_outlier },
     { 'F', "formats", "why each tensor has its format", key_panel },
+    { 'i', "imatrix", "which inputs matter", key_panel },
     { '+', "raise", "the tensor in the recipe, or not", key_raise },
     { '-', NULL, NULL, key_raise },
     { 'b', "build it", "the recipe as a build", key_file },
@@ -383,7 +387,19 @@ static unsigned move_bits(struct quant_view *v, int key) {
     return tui_list_key(&v->elements, key, 8) ? looked(v) : 0;
 }
 
+/* Over the map of importance. */
+static unsigned move_map(struct quant_view *v, int key) {
+    int step = tui_key_move(key);
+    if (step == TUI_KEY_DOWN && v->kind_at < 6) v->kind_at++;
+    else if (step == TUI_KEY_UP && v->kind_at > 0) v->kind_at--;
+    else if (step == TUI_KEY_RIGHT) v->layer_at++;         /* drawing keeps it among the layers */
+    else if (step == TUI_KEY_LEFT && v->layer_at > 0) v->layer_at--;
+    else return 0;
+    return looked(v);
+}
+
 static unsigned move(struct quant_view *v, int key) {
+    if (v->focus == QUANT_IMATRIX) return move_map(v, key);
     struct tui_list *l = v->focus == QUANT_LAYERS ? &v->layers : v->focus == QUANT_TENSORS ? &v->tensors
                        : v->focus == QUANT_RECIPE ? &v->recipe : v->focus == QUANT_FALLBACKS ? &v->fallbacks : NULL;
     if (v->focus == QUANT_BITS) return move_bits(v, key);
@@ -492,7 +508,8 @@ static void draw_panel(struct quant_view *v, enum quant_panel p, struct tui_area
     case QUANT_RECIPE: quant_draw_recipe(v, a); break;
     case QUANT_PARETO: quant_draw_pareto(v, a); break;
     case QUANT_FALLBACKS: quant_draw_fallbacks(v, a); break;
-    case QUANT_IMATRIX: case QUANT_PANELS: break;
+    case QUANT_IMATRIX: quant_draw_imatrix(v, a); break;
+    case QUANT_PANELS: break;
     }
 }
 

@@ -1,5 +1,5 @@
 /* quant.h - quantizations beside each other, between its files: state and keys (quant.c), texts (quant_texts.c), KL and
- * statistics (quant_kl.c), the error through the layers (quant_layers.c), tensors, fallbacks and importance (quant_tensors.c),
+ * statistics (quant_kl.c), the error through the layers (quant_layers.c), tensors and fallbacks (quant_tensors.c), importance (quant_imatrix.c),
  * a block as bits (quant_bits.c), the recipe and the Pareto plot (quant_recipe.c). */
 #ifndef TUI_VIEW_QUANT_H
 #define TUI_VIEW_QUANT_H
@@ -20,6 +20,7 @@ struct quant_view {
     int tensor;                        /* whose block is looked at; -1: none yet */
     int64_t weight;                    /* the block is the one this weight is in; -1: the worst outlier's */
     int layer;                         /* whose tensors are listed; -1: all */
+    int kind_at, layer_at;             /* the cell of the map of importance */
     struct tui_list layers, tensors, fallbacks, elements, recipe;
     int *order, n_order;               /* tensors as they are listed: the costliest first */
     bool histogram;                    /* of the tensor's weights and errors, in place of the block's weights */
@@ -82,6 +83,7 @@ void quant_draw_strips(struct quant_view *v, struct tui_area a);      /* KL of a
 void quant_draw_layers(struct quant_view *v, struct tui_area a);
 void quant_draw_tensors(struct quant_view *v, struct tui_area a);
 void quant_draw_fallbacks(struct quant_view *v, struct tui_area a);
+void quant_draw_imatrix(struct quant_view *v, struct tui_area a);
 void quant_draw_bits(struct quant_view *v, struct tui_area a);
 void quant_draw_recipe(struct quant_view *v, struct tui_area a);
 void quant_draw_pareto(struct quant_view *v, struct tui_area a);
