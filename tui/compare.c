@@ -120,6 +120,21 @@ static enum cut_status make(struct tui_compare *c, int build, struct cut_err *er
     return CUT_OK;
 }
 
+/* One tensor of a build as its types and edits now say. Costs that tensor alone. */
+static enum cut_status make_tensor(struct tui_compare *c, int build, int tensor, struct cut_err *err) {
+    struct cmp_build *b = &c->build[build];
+    struct chosen ch = { c, b };
+    const struct cut_tensor_info *t = cmp_tensor(c, 0, tensor);
+    begin_again(c);                            /* no session may stand on the model */
+    enum cut_status st = cut_model_retype(b->model, t->name, choose(&ch, t), c->host.pool, err);
+    for (int e = 0; e < b->n_edits && !st; e++) {
+        struct cmp_edit x = b->edit[e];
+        x.old = x.byte;                        /* the way back to the byte that was put there */
+        if (x.tensor == tensor && poke_holds(b, e)) st = cmp_block_poke_back(c, build, &x, err);
+    }
+    return st;
+}
+
 static bool same_vocabulary(const struct cut_vocab *a, const struct cut_vocab *b) {
     if (cut_vocab_size(a) != cut_vocab_size(b)) return false;
     for (int i = 0; i < cut_vocab_size(a); i++)
@@ -255,7 +270,7 @@ enum cut_status cmp_retype(struct tui_compare *c, int build, int tensor, int typ
         return cut_fail(err, CUT_EUSAGE, "%s: rows of %u weights are no whole number of %s blocks of %d", t->name, (unsigned)t->ne[0],
                         cut_type_info((uint32_t)type)->name, cut_type_info((uint32_t)type)->block);
     *push_edit(b) = (struct cmp_edit){ .tensor = tensor, .type = type };
-    enum cut_status st = make(c, build, err);
+    enum cut_status st = b->model ? make_tensor(c, build, tensor, err) : make(c, build, err);
     if (st) b->n_edits--;
     return st;
 }
@@ -284,7 +299,7 @@ static enum cut_status undo(struct tui_compare *c, int build, char said[160], st
         return cut_fail(err, CUT_EUSAGE, "%s has no change to take back", build < c->n_builds ? c->build[build].name : "this build");
     struct cmp_build *b = &c->build[build];
     struct cmp_edit e = b->edit[--b->n_edits];
-    enum cut_status st = e.type < 0 ? cmp_block_poke_back(c, build, &e, err) : make(c, build, err);
+    enum cut_status st = e.type < 0 ? cmp_block_poke_back(c, build, &e, err) : make_tensor(c, build, e.tensor, err);
     if (st) b->n_edits++;
     else if (e.type < 0) begin_again(c);
     if (!st) snprintf(said, 160, "%s: the last change is undone, %d left", b->name, b->n_edits);
