@@ -73,6 +73,34 @@ void tui_histogram(struct tui_area a, const struct cut_stats *s);
 void tui_bar_row(struct tui_area a, int y, int label_w, const char *label, const char *figure, int figure_w,
                  tui_style st, double part);
 
+/* ---- points and lines in a plane (plane.c). Nothing is kept: dots of lines that meet in a cell are put together there. */
+
+enum tui_plane_level { TUI_PLANE_ASCII,      /* a character a cell */
+                       TUI_PLANE_BLOCK,      /* 2 x 2 dots a cell: quadrants */
+                       TUI_PLANE_BRAILLE,    /* 2 x 4 */
+};
+struct tui_axis { double lo, hi; bool log; };   /* lo < hi; of a logarithmic one both are above 0 */
+struct tui_plane {
+    struct tui_area a;                 /* without the axes */
+    struct tui_axis x, y;
+    enum tui_plane_level level;
+};
+/* Draw the axes with their figures, those of y in label_w columns, and return the plane between them. An ASCII grid has but one level. */
+struct tui_plane tui_plane_open(struct tui_area a, struct tui_axis x, struct tui_axis y, int label_w, enum tui_plane_level level);
+/* The cell of a place, which may lie outside the plane. */
+int tui_plane_col(const struct tui_plane *p, double x);
+int tui_plane_row(const struct tui_plane *p, double y);
+/* A straight line between two places; at the ASCII level of `ascii` characters. Every nth dot (or column) is drawn, so 1 is a whole line. */
+void tui_plane_line(const struct tui_plane *p, double x0, double y0, double x1, double y1, tui_style st, char ascii, int nth);
+/* One dot; at the ASCII level the character. What is no dot stays. */
+void tui_plane_dot(const struct tui_plane *p, double x, double y, tui_style st, char ascii);
+/* A character on top of whatever is there. */
+void tui_plane_mark(const struct tui_plane *p, double x, double y, tui_style st, uint32_t glyph);
+/* Round places for figures on an axis, rising, at most `most` (up to 16): steps of 1, 2 or 5, or powers of ten. Returns how many. */
+int tui_ticks(struct tui_axis axis, int most, double *out);
+/* A figure for an axis, of at most 5 characters between 1e-3 and 1e12: ".02", "15", "2.5k", "40M". buf holds 16 bytes. */
+const char *tui_tick_text(double v, char *buf);
+
 /* ---- a line of text being typed (prompt.c) */
 
 struct tui_prompt {
