@@ -10,7 +10,8 @@
 
 enum { MIN_W = 80, MIN_H = 24, LATENCIES = 4096, PENDING = 256, ANSWER_MS = 4 };
 
-static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention, &tui_view_quant, &tui_view_learn };
+static const struct tui_view_class *const classes[] = { &tui_view_step, &tui_view_attention, &tui_view_quant, &tui_view_perf,
+                                                        &tui_view_learn };
 enum { N_VIEWS = sizeof classes / sizeof *classes };
 
 struct tui_app {
@@ -151,7 +152,9 @@ static unsigned key_help(void *self, int key) {
 static unsigned key_quit(void *self, int key) {
     struct tui_app *app = self;
     const struct tui_cmp *cmp = app->snap->cmp;
-    if (key == TUI_CTRL('c') && (tui_work_busy(app->work) || (cmp && (cmp->job[0] || cmp->to_go)))) {
+    const struct tui_perf *perf = app->snap->perf;
+    bool background = (cmp && (cmp->job[0] || cmp->to_go)) || (perf && perf->job[0]);
+    if (key == TUI_CTRL('c') && (tui_work_busy(app->work) || background)) {
         tui_work_cancel(app->work);
         return TUI_HANDLED | TUI_REDRAW;
     }

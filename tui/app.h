@@ -32,7 +32,7 @@ struct tui_view_class {
     int (*tick)(void *view, bool front);
     bool (*busy)(void *view);          /* that something is under way */
 };
-extern const struct tui_view_class tui_view_step, tui_view_attention, tui_view_quant, tui_view_learn;
+extern const struct tui_view_class tui_view_step, tui_view_attention, tui_view_quant, tui_view_perf, tui_view_learn;
 
 struct tui_app_opts {
     bool ascii;

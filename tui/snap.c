@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tui/compare_work.h"
+#include "tui/perf_work.h"
 #include "tui/screen/mem.h"
 
 enum { MOST_FLOATS = 1 << 20 };        /* of a value in a snapshot */
@@ -330,6 +331,7 @@ static void free_snap(void *p) {
     if (s->has_explain) cut_explain_done(&s->explain);
     tui_snap_free_attn(s->attn);
     tui_cmp_free(s->cmp);
+    tui_perf_free(s->perf);
     free(s->token);
     free(s->time);
     free(s->brk);

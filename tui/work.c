@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "tui/compare_work.h"
+#include "tui/perf_work.h"
 #include "tui/screen/mem.h"
 #include "tui/snap.h"
 
-enum { SLICE_MS = 40 };            /* how often a long run shows how far it is */
+enum { SLICE_MS = 40,              /* how often a long run shows how far it is */
+       MEASURE_MS = 250 };         /* and a measurement, which showing disturbs */
 
 struct item { struct tui_cmd cmd; struct item *next; };
 
@@ -27,7 +29,7 @@ struct tui_work {
     struct item *first, **last;
     struct tui_watch watch;
     bool watch_new, busy, quit;
-    bool background;               /* the comparison has something left to do */
+    bool background;               /* the comparison or a measurement has something left to do */
     bool background_stop;
     struct cut_session *cancel;    /* the session that is running now; NULL: none */
     bool cancelled;                /* for loops over several engine calls */
@@ -39,6 +41,7 @@ struct tui_work {
     struct cut_session *session;
     struct tui_snap_state state;   /* what is shared from snapshot to snapshot */
     struct tui_compare *compare;
+    struct tui_perf_work *perf;
     struct cut_err err;
     char said[160];
     bool at_break;
@@ -56,6 +59,7 @@ static void publish(struct tui_work *w, bool running) {
     tui_compare_watch(w->compare, &watch.cmp);
     struct tui_snap *s = tui_snap_take(&w->state, w->session, &watch, running);
     s->cmp = tui_compare_take(w->compare);
+    s->perf = tui_perf_take(w->perf);
     s->err = w->err;
     s->stopped_at_break = w->at_break;
     memcpy(s->said, w->said, sizeof s->said);
@@ -211,10 +215,31 @@ static bool pause_compare(void *user) {
     return stop;
 }
 
-static void compare_slice(struct tui_work *w) {
-    struct cut_err err = { 0 };
+/* The same in the middle of measuring a point; which whatever waits here stops, for it would only be disturbed. */
+static bool pause_perf(void *user) {
+    struct tui_work *w = user;
+    pthread_mutex_lock(&w->lock);
+    bool stop = w->cancelled || w->quit || w->first || w->watch_new || w->background_stop;
+    pthread_mutex_unlock(&w->lock);
+    if (stop || cut_clock() - w->shown < MEASURE_MS * 1e-3) return stop;
+    publish(w, false);
     w->shown = cut_clock();
-    if (tui_compare_slice(w->compare, w->said, &err)) w->err = err;
+    return false;
+}
+
+static void background_slice(struct tui_work *w) {
+    struct cut_err err = { 0 };
+    enum cut_status st;
+    w->shown = cut_clock();
+    if (!tui_compare_idle(w->compare)) st = tui_compare_slice(w->compare, w->said, &err);
+    else st = tui_perf_slice(w->perf, w->said, &err);
+    if (st) w->err = err;
+    publish(w, false);
+}
+
+static void stop_background(struct tui_work *w) {
+    tui_compare_do(w->compare, &(struct tui_cmp_ask){ .op = TUI_CMP_STOP }, NULL, w->said, NULL);
+    tui_perf_do(w->perf, &(struct tui_perf_ask){ .op = TUI_PERF_STOP }, NULL, w->said, NULL);
     publish(w, false);
 }
 
@@ -237,11 +262,13 @@ static enum cut_status new_session(struct tui_work *w, struct cut_err *err) {
     tui_snap_state_open(&w->state, w->session, cut_pool_size(w->pool));
     struct tui_compare_host h = { w->model, w->pool, cut_session_opts(w->session)->tier, pause_compare, w };
     tui_compare_set_host(w->compare, &h);
+    tui_perf_work_host(w->perf, &(struct tui_perf_host){ w->model, h.tier, cut_pool_size(w->pool), pause_perf, w });
     return watch_progress(w, err);
 }
 
 static void drop_session(struct tui_work *w) {
     tui_compare_set_host(w->compare, &(struct tui_compare_host){ 0 });
+    tui_perf_work_host(w->perf, &(struct tui_perf_host){ 0 });
     tui_snap_state_close(&w->state);
     cut_session_free(w->session);
     w->session = NULL;
@@ -284,6 +311,7 @@ static enum cut_status execute(struct tui_work *w, const struct tui_cmd *c, stru
     case TUI_CMD_COMPARE:
         w->shown = cut_clock();
         return tui_compare_do(w->compare, &c->cmp, c->text, w->said, err);
+    case TUI_CMD_PERF: return tui_perf_do(w->perf, &c->perf, c->text, w->said, err);
     case TUI_CMD_OPEN: break;
     }
     w->at_break = !st && why == CUT_STOP_BREAK;
@@ -324,11 +352,10 @@ static void *work(void *arg) {
         if (w->background_stop) {
             w->background_stop = false;
             pthread_mutex_unlock(&w->lock);
-            tui_compare_do(w->compare, &(struct tui_cmp_ask){ .op = TUI_CMP_STOP }, NULL, w->said, NULL);
-            publish(w, false);
+            stop_background(w);
             pthread_mutex_lock(&w->lock);
         }
-        w->background = !tui_compare_idle(w->compare);
+        w->background = !tui_compare_idle(w->compare) || !tui_perf_idle(w->perf);
         while (!w->quit && !w->first && !w->watch_new && !w->background && !w->background_stop) {
             w->busy = false;
             pthread_cond_broadcast(&w->idle);
@@ -340,7 +367,7 @@ static void *work(void *arg) {
         w->cancelled = false;
         pthread_mutex_unlock(&w->lock);
         if (slice) {
-            compare_slice(w);
+            background_slice(w);
             pthread_mutex_lock(&w->lock);
             continue;
         }
@@ -381,6 +408,7 @@ enum cut_status tui_work_new(struct tui_work **out, struct cut_model *m, const s
     w->watch = (struct tui_watch){ .step = -1, .pos = -1, .row = -1, .col = -1, .attn_layer = -1, .attn_pos = -1,
                                    .cmp = { .pos = -1, .tensor = -1, .weight = -1 } };
     w->compare = tui_compare_new();
+    w->perf = tui_perf_work_new();
     w->busy = true;
     if (pipe(w->pipe)) {
         free(w);
@@ -419,6 +447,7 @@ void tui_work_free(struct tui_work *w) {
     drop_queue(w);
     drop_session(w);
     tui_compare_free(w->compare);
+    tui_perf_work_free(w->perf);
     cut_pool_free(w->pool);
     cut_model_close(w->model);
     tui_snap_free(w->latest);

@@ -9,7 +9,8 @@
  *   tui_work_watch(cell) - latest ----->  cut_session_value, cut_session_explain
  *   tui_work_get  <------ latest -------  a new snapshot; tui_work_fd becomes readable
  *
- * When no command waits the comparison of builds goes on (compare.h), a little at a time.
+ * When no command waits the comparison of builds goes on (compare.h), a little at a time; and when that has nothing left to do,
+ * measuring (perf.h), which so has the machine for itself.
  */
 #ifndef TUI_WORK_H
 #define TUI_WORK_H
@@ -17,6 +18,7 @@
 #include "engine/cutaway.h"
 #include "tui/compare.h"
 #include "tui/heads.h"
+#include "tui/perf.h"
 
 struct tui_work;
 
@@ -40,6 +42,7 @@ enum tui_cmd_kind {
     TUI_CMD_OPEN,                  /* text: another model file */
     TUI_CMD_RESET,                 /* a new session: cache, breakpoints, edits */
     TUI_CMD_COMPARE,               /* cmp, text: see compare.h */
+    TUI_CMD_PERF,                  /* perf, text: see perf.h */
 };
 struct tui_cmd {
     enum tui_cmd_kind kind;
@@ -47,6 +50,7 @@ struct tui_cmd {
     float above;
     struct cut_edit edit;
     struct tui_cmp_ask cmp;
+    struct tui_perf_ask perf;
     const char *text;              /* copied by tui_work_post */
 };
 
@@ -152,6 +156,7 @@ struct tui_snap {
     struct cut_err explain_err;            /* why not */
     struct tui_attn *attn;                 /* NULL: not asked, or not to be had */
     const struct tui_cmp *cmp;             /* builds beside each other; NULL: not begun */
+    const struct tui_perf *perf;           /* speed; NULL: no model is open */
 
     int n_top;                             /* the most likely next tokens, at the end of a pass; 0: not there yet */
     struct cut_candidate top[40];

@@ -1,0 +1,419 @@
+/* perf.c - the plan: what is asked for as points, measured one after the other. */
+#include "tui/perf.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tui/perf_work.h"
+#include "tui/screen/mem.h"
+
+enum { MOST_ITEMS = 64 };
+
+enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
+struct item {
+    enum item_kind kind;
+    bool prefill, pin, quick, logits;  /* logits: of a ladder, compare with the reference's */
+    enum cut_tier tier;
+    int threads, depth, tokens, rounds;
+    double cost;                       /* about how long it takes, in any unit */
+    char path[4096];                   /* of a comparison */
+};
+
+struct tui_perf_work {
+    struct tui_perf_host host;
+    struct tui_perf now;               /* what is published, less the job */
+    struct item *item;                 /* [MOST_ITEMS]; item[0] is measured next */
+    int n_items;
+    double cost_done, cost_all, since; /* of this plan */
+    bool stopped;
+    float *ref[2], *other;             /* logits of the reference kernels, by mode; room for others' */
+    char hash[65];                     /* of the weights; empty: not known */
+    /* of the slice under way */
+    double item_since, part;
+    char what[64];
+};
+
+struct tui_perf_work *tui_perf_work_new(void) {
+    struct tui_perf_work *w = tui_alloc(1, sizeof *w);
+    w->item = tui_alloc(MOST_ITEMS, sizeof *w->item);
+    return w;
+}
+
+static void forget(struct tui_perf_work *w) {
+    for (int i = 0; i < 2; i++) {
+        tui_perf_profile_free(w->now.profile[i]);
+        free(w->ref[i]);
+        w->ref[i] = NULL;
+    }
+    free(w->other);
+    w->other = NULL;
+    w->n_items = 0;
+    w->hash[0] = 0;
+    w->now = (struct tui_perf){ 0 };
+}
+
+void tui_perf_work_free(struct tui_perf_work *w) {
+    if (!w) return;
+    forget(w);
+    free(w->item);
+    free(w);
+}
+
+/* As many tokens as keep a round well under a second on a machine of today, and above the noise of the clock. */
+static int clamp(double x, int lo, int hi) { return x < lo ? lo : x > hi ? hi : (int)x; }
+
+void tui_perf_work_host(struct tui_perf_work *w, const struct tui_perf_host *h) {
+    forget(w);
+    w->host = *h;
+    if (!h->model) return;
+    struct tui_perf *n = &w->now;
+    n->config = *cut_model_config(h->model);
+    n->threads = h->threads;
+    n->tier = h->tier;
+    snprintf(n->model, sizeof n->model, "%s", cut_gguf_head(cut_model_gguf(h->model))->name);
+    snprintf(n->type, sizeof n->type, "%s", cut_model_type_name(h->model));
+    n->bits = n->config.n_params ? 8.0 * (double)n->config.weight_bytes / (double)n->config.n_params : 0;
+    n->cell_bytes = 2ull * 2 * (uint64_t)n->config.n_layer * (uint64_t)n->config.n_head_kv * (uint64_t)n->config.head_dim;
+    n->decode_tokens = clamp(2e9 / (double)(n->config.weight_bytes + 1), 4, 64);
+    n->prefill_tokens = clamp(6e10 / (double)(n->config.n_params + 1), 32, 256);
+    tui_perf_machine_read(&n->machine);
+}
+
+bool tui_perf_idle(const struct tui_perf_work *w) { return !w->n_items; }
+
+/* ---- the plan */
+
+static double cost_of(const struct tui_perf_work *w, const struct item *it) {
+    double bytes = (double)w->now.config.weight_bytes, second = 8e9, slow = it->tier == CUT_TIER_REF ? 12 : 1;
+    int threads = it->threads < w->now.machine.cpus ? it->threads : w->now.machine.cpus;
+    if (it->kind == ITEM_PEAKS) return it->quick ? 0.01 : 1.5;
+    if (it->kind == ITEM_HASH) return bytes / 3e8;
+    if (it->kind != ITEM_POINT && it->kind != ITEM_STEPS) return 0;
+    double passes = it->prefill ? (it->rounds + 2) * it->tokens / 8.0 : (it->rounds + 1) * it->tokens + it->depth / 8.0;
+    return 0.02 + passes * bytes * slow / (second * threads);
+}
+
+static void plan(struct tui_perf_work *w, struct item it) {
+    for (int i = 0; i < w->n_items; i++) {
+        const struct item *o = &w->item[i];
+        if (o->kind == it.kind && o->prefill == it.prefill && o->pin == it.pin && o->tier == it.tier && o->threads == it.threads &&
+            o->depth == it.depth && o->logits == it.logits && o->tokens == it.tokens && it.kind != ITEM_COMPARE) return;
+    }
+    if (w->n_items == MOST_ITEMS) return;
+    if (!w->n_items) {
+        w->cost_done = w->cost_all = 0;
+        w->since = cut_clock();
+    }
+    it.cost = cost_of(w, &it);
+    w->cost_all += it.cost;
+    w->item[w->n_items++] = it;
+}
+
+/* A point of what is set now. */
+static struct item point(const struct tui_perf_work *w, bool quick, bool prefill) {
+    int tokens = prefill ? w->now.prefill_tokens : w->now.decode_tokens;
+    return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .pin = w->now.pin, .quick = quick, .tier = w->now.tier,
+                          .threads = w->now.threads, .tokens = tokens, .rounds = quick ? 2 : 5 };
+}
+
+static void plan_peaks(struct tui_perf_work *w, bool quick, bool again) {
+    if (again || !w->now.peaks.n) plan(w, (struct item){ .kind = ITEM_PEAKS, .quick = quick });
+}
+
+/* Every count up to 4, then fewer and fewer; and a little more than there are processors, to see what that does. */
+static void plan_threads(struct tui_perf_work *w, bool quick) {
+    int cpus = quick ? 2 : w->now.machine.cpus;
+    struct item it = point(w, quick, w->now.prefill);
+    for (int t = 1; t <= cpus; t += t < 4 ? 1 : t < 16 ? 2 : t < 32 ? 4 : t < 128 ? 8 : 16) {
+        it.threads = t;
+        plan(w, it);
+    }
+    it.threads = cpus;
+    plan(w, it);
+    it.threads = w->now.threads;
+    plan(w, it);
+    if (quick || cpus > 4) return;
+    it.threads = cpus + 1;
+    plan(w, it);
+}
+
+static void plan_steps(struct tui_perf_work *w, bool quick, bool prefill) {
+    plan_peaks(w, quick, false);
+    struct item it = point(w, quick, prefill);
+    it.kind = ITEM_STEPS;
+    it.rounds = quick ? 1 : prefill ? 5 : 15;
+    plan(w, it);
+}
+
+static void plan_context(struct tui_perf_work *w, bool quick) {
+    struct item it = point(w, quick, false);
+    int room = w->now.config.n_ctx_train < 4096 ? w->now.config.n_ctx_train : 4096, last = -1;
+    room -= it.tokens;
+    for (int i = 0; i <= 4; i++) {
+        it.depth = quick ? 16 * i : (int)((int64_t)room * i / 4) / 16 * 16;
+        if (it.depth > last && it.depth <= room) plan(w, it);
+        last = it.depth;
+    }
+}
+
+static void plan_kernels(struct tui_perf_work *w, bool quick) {
+    struct item it = point(w, quick, w->now.prefill);
+    it.logits = true;
+    for (int t = CUT_TIER_REF; t < CUT_TIER_COUNT; t++) {
+        if (!cut_tier_available((enum cut_tier)t) || (quick && t != CUT_TIER_REF)) continue;
+        it.tier = (enum cut_tier)t;
+        it.rounds = quick ? 2 : t == CUT_TIER_REF ? 3 : 5;
+        plan(w, it);
+    }
+}
+
+static enum cut_status plan_save(struct tui_perf_work *w, enum item_kind kind, const char *path, struct cut_err *err) {
+    struct item it = { .kind = kind };
+    if (!w->now.n_points) return cut_fail(err, CUT_EUSAGE, "nothing was measured yet: b measures everything, t the threads");
+    if (path && strlen(path) >= sizeof it.path) return cut_fail(err, CUT_EUSAGE, "%.60s..: the path is too long", path);
+    if (!w->hash[0]) plan(w, (struct item){ .kind = ITEM_HASH });
+    snprintf(it.path, sizeof it.path, "%s", path ? path : "");
+    plan(w, it);
+    return CUT_OK;
+}
+
+static enum cut_status set(struct tui_perf_work *w, const struct tui_perf_ask *a, struct cut_err *err) {
+    if (a->threads < 1 || a->threads > 512) return cut_fail(err, CUT_EUSAGE, "threads: %d is not in 1 to 512", a->threads);
+    if (!cut_tier_available(a->tier)) return cut_fail(err, CUT_EUSAGE, "kernels %s: this processor cannot run them", cut_tier_name(a->tier));
+    w->now.prefill = a->prefill;
+    w->now.pin = a->pin;
+    w->now.threads = a->threads;
+    w->now.tier = a->tier;
+    return CUT_OK;
+}
+
+enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *a, const char *text, char said[160], struct cut_err *err) {
+    if (!w->host.model) return cut_fail(err, CUT_EUSAGE, "no model is open: :open FILE");
+    if (a->quick) w->now.decode_tokens = 2, w->now.prefill_tokens = 4;
+    switch (a->op) {
+    case TUI_PERF_STOP:
+        if (w->n_items) snprintf(said, 160, "stopped; what is measured stays");
+        w->n_items = 0;
+        return CUT_OK;
+    case TUI_PERF_ALL:
+        plan_peaks(w, a->quick, true);
+        plan_threads(w, a->quick);
+        plan_steps(w, a->quick, w->now.prefill);
+        plan_steps(w, a->quick, !w->now.prefill);
+        plan_context(w, a->quick);
+        plan_kernels(w, a->quick);
+        return CUT_OK;
+    case TUI_PERF_PEAKS: return plan_peaks(w, a->quick, true), CUT_OK;
+    case TUI_PERF_THREADS: return plan_peaks(w, a->quick, false), plan_threads(w, a->quick), CUT_OK;
+    case TUI_PERF_STEPS: return plan_steps(w, a->quick, w->now.prefill), CUT_OK;
+    case TUI_PERF_CONTEXT: return plan_context(w, a->quick), CUT_OK;
+    case TUI_PERF_KERNELS: return plan_kernels(w, a->quick), CUT_OK;
+    case TUI_PERF_SET: return set(w, a, err);
+    case TUI_PERF_SAVE: return plan_save(w, ITEM_SAVE, NULL, err);
+    case TUI_PERF_COMPARE: return plan_save(w, ITEM_COMPARE, text, err);
+    }
+    return CUT_OK;
+}
+
+/* ---- measuring one */
+
+static bool progress(void *user, double part, const char *what) {
+    struct tui_perf_work *w = user;
+    w->part = part;
+    snprintf(w->what, sizeof w->what, "%s", what ? what : "");
+    w->stopped = w->stopped || w->host.pause(w->host.user);
+    return !w->stopped;
+}
+
+static enum cut_status measure_peaks(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    const uint64_t most = 256u << 20, bytes = w->now.config.weight_bytes;
+    struct cut_peaks_opts o = { .bytes = bytes < 1u << 20 ? 1u << 20 : bytes > most ? most : bytes };
+    if (it->quick) o = (struct cut_peaks_opts){ .seconds = 1e-5, .bytes = 1 << 16, .threads = 2 };
+    enum cut_status st = cut_peaks(&w->now.peaks, &o, progress, w, err);
+    if (!st) w->now.peaks_bytes = o.bytes;
+    return st;
+}
+
+/* Keep a point, in the place of an older one of the same kind. */
+static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
+    struct tui_perf *n = &w->now;
+    int i = 0;
+    for (; i < n->n_points; i++) {
+        const struct tui_perf_point *o = &n->point[i];
+        if (o->prefill == q->prefill && o->pinned == q->pinned && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth &&
+            (!q->prefill || o->tokens == q->tokens)) break;
+    }
+    if (i == TUI_PERF_POINTS) memmove(n->point, n->point + 1, (size_t)(--i) * sizeof *n->point);      /* the oldest goes */
+    struct tui_perf_point fresh = *q;
+    if (i < n->n_points && isnan(q->ulps)) fresh.ulps = n->point[i].ulps;
+    n->point[i] = fresh;
+    if (i >= n->n_points) n->n_points = i + 1;
+}
+
+static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    struct tui_perf_point q = { .prefill = it->prefill, .pinned = it->pin, .tier = it->tier, .threads = it->threads, .depth = it->depth,
+                                .tokens = it->tokens, .ulps = NAN };
+    int n_vocab = w->now.config.n_vocab;
+    float **room = it->tier == CUT_TIER_REF ? &w->ref[it->prefill] : &w->other;
+    if (it->logits && !*room) *room = tui_alloc((size_t)n_vocab, sizeof **room);
+    struct cut_sweep_opts o = { .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
+                                .depth = it->depth, .logits = it->logits ? *room : NULL };
+    enum cut_status st = cut_sweep_one(w->host.model, &o, progress, w, &q.at, err);
+    if (st) return st;
+    if (it->logits && it->tier == CUT_TIER_REF) q.ulps = 0;
+    else if (it->logits && w->ref[it->prefill]) q.ulps = cut_ulps_apart(w->ref[it->prefill], w->other, n_vocab);
+    keep(w, &q);
+    return CUT_OK;
+}
+
+static enum cut_status measure_steps(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    struct tui_perf_profile *p;
+    struct tui_perf_profile_opts o = { .prefill = it->prefill, .pin = it->pin, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
+                                       .passes = it->rounds };
+    enum cut_status st = tui_perf_profile_take(&p, w->host.model, &o, progress, w, err);
+    if (st) return st;
+    tui_perf_profile_free(w->now.profile[it->prefill]);
+    w->now.profile[it->prefill] = p;
+    return CUT_OK;
+}
+
+/* ---- runs */
+
+/* SHA-256 over the tensors: name, format, shape, bytes. Metadata may be edited; it changes no speed. */
+static enum cut_status hash(struct tui_perf_work *w, struct cut_err *err) {
+    const struct cut_gguf *g = cut_model_gguf(w->host.model);
+    struct cut_sha256 h;
+    double done = 0;
+    cut_sha256_init(&h);
+    for (uint64_t i = 0; i < cut_gguf_head(g)->n_tensors; i++) {
+        const struct cut_tensor_info *t = cut_gguf_tensor(g, i);
+        char head[256];
+        int n = snprintf(head, sizeof head, "%s %d %llu %llu %llu %llu\n", t->name, (int)t->type, (unsigned long long)t->ne[0],
+                         (unsigned long long)t->ne[1], (unsigned long long)t->ne[2], (unsigned long long)t->ne[3]);
+        cut_sha256_add(&h, head, n < (int)sizeof head ? (size_t)n : sizeof head - 1);
+        for (uint64_t at = 0; at < t->bytes; at += 4u << 20) {
+            uint64_t part = t->bytes - at < 4u << 20 ? t->bytes - at : 4u << 20;
+            cut_sha256_add(&h, (const char *)t->data + at, (size_t)part);
+            done += (double)part;
+            if (!progress(w, done / ((double)w->now.config.weight_bytes + 1), "reading the weights")) return cut_fail(err, CUT_ECANCEL, "stopped");
+        }
+    }
+    cut_sha256_done(&h, w->hash);
+    return CUT_OK;
+}
+
+static void figures(const struct tui_perf_work *w, struct tui_perf_saved *s) {
+    const struct tui_perf *n = &w->now;
+    time_t now = time(NULL);
+    struct tm tm;
+    *s = (struct tui_perf_saved){ .n = n->n_points };
+    if (gmtime_r(&now, &tm)) strftime(s->date, sizeof s->date, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    snprintf(s->model, sizeof s->model, "%s", n->model);
+    snprintf(s->type, sizeof s->type, "%s", n->type);
+    snprintf(s->weights, sizeof s->weights, "%s", w->hash);
+    snprintf(s->governor, sizeof s->governor, "%s", n->machine.governor);
+    snprintf(s->processor, sizeof s->processor, "%s", n->machine.processor);
+    snprintf(s->compiler, sizeof s->compiler, "%.60s", __VERSION__);
+    for (int i = 0; i < n->n_points; i++) {
+        tui_perf_point_name(&n->point[i], s->figure[i].name);
+        s->figure[i].n = n->point[i].at.tps.n;
+        memcpy(s->figure[i].run, n->point[i].at.tps.run, sizeof n->point[i].at.tps.run);
+    }
+}
+
+static enum cut_status save(struct tui_perf_work *w, char said[160], struct cut_err *err) {
+    char folder[4096], path[4200], newest[1][24];
+    struct tui_perf_saved *s = tui_alloc(1, sizeof *s);
+    enum cut_status st = tui_perf_folder(folder) ? CUT_OK : cut_fail(err, CUT_EUSAGE, "neither XDG_STATE_HOME nor HOME says where runs are kept");
+    int number = tui_perf_list(newest, 1) ? atoi(newest[0]) + 1 : 1;
+    figures(w, s);
+    snprintf(s->name, sizeof s->name, "%04d", number);
+    snprintf(path, sizeof path, "%s/%s.json", folder, s->name);
+    if (!st) st = tui_perf_write(s, path, err);
+    if (!st) snprintf(said, 160, "run %s saved: %d figures in %.100s", s->name, s->n, path);
+    free(s);
+    return st;
+}
+
+static enum cut_status compare(struct tui_perf_work *w, const char *path, struct cut_err *err) {
+    struct tui_perf_saved *before = tui_alloc(1, sizeof *before), *after = tui_alloc(1, sizeof *after);
+    enum cut_status st = tui_perf_read(before, path, err);
+    figures(w, after);
+    if (!st) st = tui_perf_compare(&w->now.diff, before, after, err);
+    if (!st) w->now.has_diff = true;
+    free(before);
+    free(after);
+    return st;
+}
+
+/* ---- slices */
+
+static enum cut_status measure(struct tui_perf_work *w, const struct item *it, char said[160], struct cut_err *err) {
+    switch (it->kind) {
+    case ITEM_PEAKS: return measure_peaks(w, it, err);
+    case ITEM_POINT: return measure_point(w, it, err);
+    case ITEM_STEPS: return measure_steps(w, it, err);
+    case ITEM_HASH: return hash(w, err);
+    case ITEM_SAVE: return save(w, said, err);
+    case ITEM_COMPARE: return compare(w, it->path, err);
+    }
+    return CUT_OK;
+}
+
+enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct cut_err *err) {
+    if (!w->n_items) return CUT_OK;
+    struct item it = w->item[0];
+    w->stopped = false;
+    w->item_since = cut_clock();
+    w->part = 0;
+    w->what[0] = 0;
+    enum cut_status st = measure(w, &it, said, err);
+    if (st == CUT_ECANCEL && w->stopped) return CUT_OK;        /* later again, or never: whoever stopped it knows */
+    tui_perf_machine_read(&w->now.machine);
+    w->cost_done += it.cost;
+    memmove(w->item, w->item + 1, (size_t)--w->n_items * sizeof *w->item);
+    if (st) w->n_items = 0;                                    /* what follows would mostly fail, too */
+    return st;
+}
+
+/* ---- publishing */
+
+static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
+    const struct item *it = &w->item[0];
+    double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since, made;
+    struct tui_perf_point q = { .prefill = it->prefill, .pinned = it->pin, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens };
+    char name[56];
+    p->part = (w->cost_done + it->cost * w->part) / all;
+    if (p->part > 1) p->part = 1;
+    p->left = p->part > 0.02 && spent > 0.3 ? spent / p->part - spent : -1;
+    switch (it->kind) {
+    case ITEM_PEAKS: snprintf(p->job, sizeof p->job, "peaks: %s", w->what); break;
+    case ITEM_STEPS: snprintf(p->job, sizeof p->job, "steps of %s", tui_perf_point_name(&q, name)); break;
+    case ITEM_HASH: snprintf(p->job, sizeof p->job, "what the weights are (SHA-256)"); break;
+    case ITEM_SAVE: case ITEM_COMPARE: snprintf(p->job, sizeof p->job, "saved runs"); break;
+    case ITEM_POINT:
+        made = w->part * (it->rounds + 1) * it->tokens;
+        snprintf(p->job, sizeof p->job, "%s: %s", tui_perf_point_name(&q, name), w->what);
+        if (w->part > 0 && !it->depth) p->rate = made / (cut_clock() - w->item_since);
+    }
+}
+
+const struct tui_perf *tui_perf_take(struct tui_perf_work *w) {
+    if (!w->host.model) return NULL;
+    struct tui_perf *p = tui_alloc(1, sizeof *p);
+    *p = w->now;
+    p->refs = 1;
+    for (int i = 0; i < 2; i++)
+        if (p->profile[i]) __atomic_add_fetch(&((struct tui_perf_profile *)p->profile[i])->refs, 1, __ATOMIC_RELAXED);
+    if (w->n_items) say_job(w, p);
+    return p;
+}
+
+void tui_perf_free(const struct tui_perf *p) {
+    struct tui_perf *mine = (struct tui_perf *)p;
+    if (!p || __atomic_sub_fetch(&mine->refs, 1, __ATOMIC_ACQ_REL)) return;
+    for (int i = 0; i < 2; i++) tui_perf_profile_free(mine->profile[i]);
+    free(mine);
+}

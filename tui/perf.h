@@ -1,0 +1,176 @@
+/* perf.h - how fast the model runs and why: what the screen sees of it, and what it asks for.
+ *
+ * Measuring runs on the worker (work.h) between commands: nothing else uses the model or the processors meanwhile. What is asked
+ * for becomes a plan of points, a few seconds of measuring each; the screen gets a new picture after every point. A command, or a
+ * look at another view, comes first: the point it interrupted is measured again. */
+#ifndef TUI_PERF_H
+#define TUI_PERF_H
+
+#include "engine/cutaway.h"
+
+enum tui_perf_op {
+    TUI_PERF_STOP,             /* forget the plan; what is measured stays */
+    TUI_PERF_ALL,              /* what the next five do, in their order */
+    TUI_PERF_PEAKS,            /* what the machine can do at most */
+    TUI_PERF_THREADS,          /* the speed with 1, 2, ... threads */
+    TUI_PERF_STEPS,            /* a pass with a clock on every step; and the peaks, where they are not known */
+    TUI_PERF_CONTEXT,          /* decode behind longer and longer contexts */
+    TUI_PERF_KERNELS,          /* the speed with each tier of kernels, and how far their results are apart */
+    TUI_PERF_SET,              /* measure this from now on: prefill, threads, tier, pin */
+    TUI_PERF_SAVE,             /* write all figures to a new file */
+    TUI_PERF_COMPARE,          /* text: a file of that kind */
+};
+struct tui_perf_ask {
+    enum tui_perf_op op;
+    bool quick;                /* as little as can be: for tests, to which numbers mean nothing */
+    bool prefill, pin;         /* of TUI_PERF_SET */
+    int threads;
+    enum cut_tier tier;
+};
+
+/* ---- one pass, step by step */
+
+/* What a step of the fused program is for, by the weights and operations in it. */
+enum tui_perf_kind { TUI_PERF_QKV, TUI_PERF_ATTENTION, TUI_PERF_ATTN_OUT, TUI_PERF_GATE_UP, TUI_PERF_DOWN, TUI_PERF_OUTPUT,
+                     TUI_PERF_NORM, TUI_PERF_REST, TUI_PERF_KINDS };
+const char *tui_perf_kind_name(enum tui_perf_kind k);      /* "attn qkv" */
+char tui_perf_kind_letter(enum tui_perf_kind k);           /* of its work in a drawing: 'Q' */
+enum tui_perf_kind tui_perf_kind_of(const struct cut_step *const *line, int n);
+
+struct tui_perf_step {
+    char name[40];             /* the lines it makes, without their layer: "gate+up+act" */
+    enum tui_perf_kind kind;
+    int layer;                 /* -1 outside the blocks */
+    int weight;                /* the format of the weights it multiplies by, an enum cut_type; -1: none */
+    uint64_t bytes, flops;
+    int64_t t0, t1;            /* as struct cut_profile_step */
+};
+/* The pass with the median time of several. Shared by snapshots. */
+struct tui_perf_profile {
+    int refs;
+    bool prefill;
+    enum cut_tier tier;
+    int threads, n_tokens, n_cells, passes;
+    int n_steps, n_layer;
+    int64_t wall;              /* ns */
+    struct tui_perf_step *step;
+    struct cut_span *span;     /* [n_steps][threads] */
+};
+void tui_perf_profile_free(const struct tui_perf_profile *p);      /* drops one reference; NULL is fine */
+
+/* The pass by kinds of steps, in seconds. Work is the mean over the threads; what a step lasted beyond its work the threads waited
+ * for each other, so work and waiting add up to the steps and, but for setting up, to the pass. */
+struct tui_perf_sums {
+    double work[TUI_PERF_KINDS], barrier;
+    double all, wall;          /* of the steps together, of the pass */
+};
+void tui_perf_sum(struct tui_perf_sums *out, const struct tui_perf_profile *p);
+
+/* Steps of the same name in all layers, as one: a point of the roofline. */
+struct tui_perf_op_sum {
+    const char *name;          /* the profile's */
+    enum tui_perf_kind kind;
+    int weight, n;             /* n: how many steps */
+    double seconds, bytes, flops;
+};
+int tui_perf_op_sums(const struct tui_perf_profile *p, struct tui_perf_op_sum *out, int most);
+
+/* ---- points of sweeps */
+
+struct tui_perf_point {
+    bool prefill, pinned;
+    enum cut_tier tier;
+    int threads, depth, tokens;
+    struct cut_sweep_point at;
+    double ulps;               /* from the reference kernels' logits; NAN: not known */
+};
+
+/* ---- two runs beside each other */
+
+enum { TUI_PERF_POINTS = 96, TUI_PERF_RUNS = 16 };
+
+/* A figure: a name that says all that was set, and what was measured for it. */
+struct tui_perf_figure { char name[56]; int n; double run[TUI_PERF_RUNS]; };
+struct tui_perf_saved {
+    char name[24], date[24], model[64], type[16], weights[65];     /* weights: their SHA-256 */
+    char compiler[64], governor[24], processor[64];
+    int n;
+    struct tui_perf_figure figure[TUI_PERF_POINTS];
+};
+/* Figures that both runs have, the later one's medians against the earlier one's. */
+struct tui_perf_change { char name[56]; double before, after, p; int n_before, n_after; bool significant; };
+struct tui_perf_diff {
+    char before[24], date[24];
+    char differs[64];          /* of what else was not the same: "compiler, governor"; empty: nothing */
+    int n;
+    struct tui_perf_change change[TUI_PERF_POINTS];
+};
+/* CUT_EUSAGE, by name, for runs of different models and for runs that have no figure in common. */
+enum cut_status tui_perf_compare(struct tui_perf_diff *out, const struct tui_perf_saved *before, const struct tui_perf_saved *after,
+                                 struct cut_err *err);
+enum cut_status tui_perf_read(struct tui_perf_saved *out, const char *path, struct cut_err *err);
+/* By a file beside it, renamed when whole. */
+enum cut_status tui_perf_write(const struct tui_perf_saved *s, const char *path, struct cut_err *err);
+/* Where runs are kept, by XDG_STATE_HOME or HOME; false: neither is set. */
+bool tui_perf_folder(char out[4096]);
+/* Their names, newest first; returns how many there are. */
+int tui_perf_list(char (*out)[24], int most);
+
+/* ---- what is published */
+
+struct tui_perf_machine {
+    int cpus, cores;           /* processors this process may use; cores they belong to, 0: not known */
+    char processor[64], governor[24];      /* empty: cannot be read */
+    double load;               /* average of the last minute; negative: cannot be read */
+};
+
+struct tui_perf {
+    int refs;
+    bool prefill, pin;         /* what is measured next */
+    int threads;
+    enum cut_tier tier;
+
+    char model[64], type[16];
+    struct cut_config config;
+    double bits;               /* of a weight, on average */
+    uint64_t cell_bytes;       /* of keys and values, for a position */
+    int decode_tokens, prefill_tokens;     /* of a round */
+    struct tui_perf_machine machine;
+
+    struct cut_peaks peaks;    /* n 0: not measured */
+    uint64_t peaks_bytes;      /* the memory that was read: as much as a pass reads, so that caches help it as they help the model */
+    int n_points;
+    struct tui_perf_point point[TUI_PERF_POINTS];
+    const struct tui_perf_profile *profile[2];     /* of decode, of prefill; NULL: none yet */
+    bool has_diff;
+    struct tui_perf_diff diff;
+
+    char job[96];              /* empty: nothing is measured */
+    double part, left, rate;   /* 0 to 1; seconds, negative: not known yet; tokens/s of the point under way, 0: not known */
+};
+
+/* The point measured for these; NULL: there is none. depth 0, the tokens of a sweep. */
+const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth);
+/* The name of its figure: "decode, 2 threads, avx2". */
+const char *tui_perf_point_name(const struct tui_perf_point *p, char out[56]);
+
+/* Which peak a step is held against: quantized weights are multiplied as bytes, bf16 as such, all else as floats. */
+enum cut_peak_kind tui_perf_peak_kind(int weight);
+/* The highest rates known: of reading, with any number of threads; of operations, with all threads and the kernels' instructions (or,
+ * for plain C, the best there are). 0: not measured. */
+double tui_perf_read_peak(const struct tui_perf *p);
+double tui_perf_op_peak(const struct tui_perf *p, enum cut_peak_kind kind);
+/* The format most of the weights are in. */
+int tui_perf_main_type(const struct tui_perf *p);
+
+/* Tokens/s the machine's peak allows: decode reads `bytes` for each token, prefill calculates. 0: not known. */
+double tui_perf_roof(const struct tui_perf *p);
+/* Decode behind a context, if bytes were all that mattered: the speed with none, times the bytes then over the bytes now. */
+double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cells);
+
+/* The best number of threads of a sweep and, in words, why; *fit is the law that says so. False: too few points. */
+bool tui_perf_best(const struct tui_perf *p, struct cut_usl *fit, int *best, char why[160]);
+/* Are the logits the same bytes with every number of threads? 1: yes, 0: no (*differs is a count that has others), -1: one point. */
+int tui_perf_same_bytes(const struct tui_perf *p, int *differs);
+
+#endif

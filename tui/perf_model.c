@@ -1,0 +1,131 @@
+/* perf_model.c - what follows from the numbers: roofs, predictions, the best number of threads and why. */
+#include <math.h>
+#include <string.h>
+
+#include "tui/perf_work.h"
+
+/* ---- points */
+
+static int tokens_of(const struct tui_perf *p, bool prefill) { return prefill ? p->prefill_tokens : p->decode_tokens; }
+
+const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth) {
+    for (int i = 0; i < p->n_points; i++) {
+        const struct tui_perf_point *q = &p->point[i];
+        bool same = q->prefill == prefill && q->tier == tier && q->threads == threads && q->depth == depth && q->pinned == p->pin;
+        if (same && (!prefill || q->tokens == tokens_of(p, true))) return q;
+    }
+    return NULL;
+}
+
+const char *tui_perf_point_name(const struct tui_perf_point *p, char out[56]) {
+    int n = p->prefill ? snprintf(out, 56, "prefill %d", p->tokens) : snprintf(out, 56, "decode");
+    if (p->depth) n += snprintf(out + n, (size_t)(56 - n), " behind %d", p->depth);
+    snprintf(out + n, (size_t)(56 - n), ", %d thread%s, %s%s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier),
+             p->pinned ? ", pinned" : "");
+    return out;
+}
+
+/* ---- roofs */
+
+enum cut_peak_kind tui_perf_peak_kind(int weight) {
+    if (weight < 0 || weight == CUT_F32 || weight == CUT_F16) return CUT_PEAK_F32;
+    return weight == CUT_BF16 ? CUT_PEAK_BF16 : CUT_PEAK_INT8;
+}
+
+double tui_perf_read_peak(const struct tui_perf *p) {
+    double best = 0;
+    for (int i = 0; i < p->peaks.n; i++)
+        if (p->peaks.peak[i].kind == CUT_PEAK_READ) best = fmax(best, p->peaks.peak[i].rate);
+    return best;
+}
+
+/* Floats where the kernels have no instruction of the kind: a processor without bf16 products widens bf16 to floats. */
+double tui_perf_op_peak(const struct tui_perf *p, enum cut_peak_kind kind) {
+    enum cut_tier tier = p->tier == CUT_TIER_REF || p->tier == CUT_TIER_AUTO ? cut_tier_best() : p->tier;
+    int most = 0;
+    for (int i = 0; i < p->peaks.n; i++)
+        if (p->peaks.peak[i].kind != CUT_PEAK_READ && p->peaks.peak[i].threads > most) most = p->peaks.peak[i].threads;
+    double rate = cut_peak_rate(&p->peaks, kind, tier, most);
+    return rate > 0 || kind == CUT_PEAK_F32 ? rate : cut_peak_rate(&p->peaks, CUT_PEAK_F32, tier, most);
+}
+
+/* By the matrices of a profile, weighted by their bytes; else by the name of the file's format. */
+int tui_perf_main_type(const struct tui_perf *p) {
+    const struct tui_perf_profile *f = p->profile[p->prefill] ? p->profile[p->prefill] : p->profile[!p->prefill];
+    double bytes[CUT_TYPE_COUNT] = { 0 };
+    int best = -1;
+    for (int i = 0; f && i < f->n_steps; i++)
+        if (f->step[i].weight >= 0) bytes[f->step[i].weight] += (double)f->step[i].bytes;
+    for (int t = 0; t < CUT_TYPE_COUNT; t++)
+        if (bytes[t] > 0 && (best < 0 || bytes[t] > bytes[best])) best = t;
+    for (int t = 0; best < 0 && t < CUT_TYPE_COUNT; t++) {
+        const struct cut_type_info *info = cut_type_info((enum cut_type)t);
+        if (info && info->name && !strcmp(info->name, p->type)) return t;
+    }
+    return best;
+}
+
+/* Bytes of a token of decode, and operations of a token of prefill, from any point or profile that counted them. */
+static double bytes_of_decode(const struct tui_perf *p) {
+    for (int i = 0; i < p->n_points; i++)
+        if (!p->point[i].prefill && !p->point[i].depth) return (double)p->point[i].at.bytes;
+    double sum = 0;
+    const struct tui_perf_profile *f = p->profile[0];
+    for (int i = 0; f && i < f->n_steps; i++) sum += (double)f->step[i].bytes;
+    return sum;
+}
+
+static double flops_of_prefill(const struct tui_perf *p) {
+    double sum = 0;
+    const struct tui_perf_profile *f = p->profile[1];
+    for (int i = 0; f && i < f->n_steps; i++) sum += (double)f->step[i].flops;
+    return f ? sum / f->n_tokens : 2.0 * (double)p->config.n_params;
+}
+
+double tui_perf_roof(const struct tui_perf *p) {
+    if (p->prefill) return tui_perf_op_peak(p, tui_perf_peak_kind(tui_perf_main_type(p))) / flops_of_prefill(p);
+    double bytes = bytes_of_decode(p);
+    return bytes > 0 ? tui_perf_read_peak(p) / bytes : 0;
+}
+
+double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cells) {
+    return bytes0 > 0 ? tps0 * bytes0 / (bytes0 + cell_bytes * cells) : 0;
+}
+
+/* ---- threads */
+
+bool tui_perf_best(const struct tui_perf *p, struct cut_usl *fit, int *best, char why[160]) {
+    int threads[TUI_PERF_POINTS], n = 0;
+    double tps[TUI_PERF_POINTS], roof = tui_perf_roof(p);
+    for (int t = 1; t <= 512 && n < TUI_PERF_POINTS; t++) {
+        const struct tui_perf_point *q = t > p->machine.cpus ? NULL : tui_perf_find(p, p->prefill, p->tier, t, 0);
+        if (q) threads[n] = t, tps[n++] = q->at.tps.median;        /* more threads than processors is another matter */
+    }
+    if (!cut_usl_fit(fit, threads, tps, n)) return false;
+    *best = isfinite(fit->best) && fit->best < p->machine.cpus ? (int)lround(fit->best) : p->machine.cpus;
+    if (*best < 1) *best = 1;
+    double there = cut_usl_at(fit, *best);
+    if (roof > 0 && there > 0.85 * roof && !p->prefill)
+        snprintf(why, 160, "reading the weights is the limit: %.0f %% of what the memory gives", 100 * fmin(1, there / roof));
+    else if (*best < p->machine.cpus)
+        snprintf(why, 160, "beyond it each thread costs the others more than it adds");
+    else if (fit->sigma > 0.1)
+        snprintf(why, 160, "each still adds something, though %.0f %% of the work does not run side by side", 100 * fit->sigma);
+    else snprintf(why, 160, "every processor adds to the speed");
+    return true;
+}
+
+int tui_perf_same_bytes(const struct tui_perf *p, int *differs) {
+    const struct tui_perf_point *first = NULL;
+    int n = 0;
+    for (int t = 1; t <= 512; t++) {
+        const struct tui_perf_point *q = tui_perf_find(p, p->prefill, p->tier, t, 0);
+        if (!q) continue;
+        if (!first) first = q;
+        n++;
+        if (q->at.print == first->at.print) continue;
+        *differs = t;
+        return 0;
+    }
+    return n > 1 ? 1 : -1;
+}

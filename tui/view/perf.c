@@ -1,0 +1,345 @@
+/* perf.c - how fast it runs, and why: state, keys, layout. What is measured comes from the worker (tui/perf.h). */
+#include "tui/view/perf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tui/screen/mem.h"
+
+struct tui_area perf_pane(struct perf_view *v, struct tui_area a, enum perf_panel p, const char *title, const char *right) {
+    v->area[p] = a;
+    return tui_pane(a, title, right, v->focus == p);
+}
+
+void perf_nothing(struct tui_area in, const char *what) { tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), 0, TUI_DIM, what); }
+
+/* ---- asking */
+
+static void post(struct perf_view *v, struct tui_perf_ask ask, const char *text) {
+    ask.quick = !v->times;
+    tui_app_post(v->app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = ask, .text = text });
+}
+
+static void set(struct perf_view *v, bool prefill, int threads, enum cut_tier tier, bool pin) {
+    post(v, (struct tui_perf_ask){ .op = TUI_PERF_SET, .prefill = prefill, .threads = threads, .tier = tier, .pin = pin }, NULL);
+}
+
+static unsigned looked(struct perf_view *v) {
+    const struct tui_snap *s = tui_app_snap(v->app);
+    snprintf(v->read, sizeof v->read, "%s", s->err.code ? s->err.msg : s->said);
+    return TUI_HANDLED | TUI_REDRAW;
+}
+
+static void focus(struct perf_view *v, enum perf_panel p) {
+    v->focus = p;
+    if (p == PERF_DIFF || p == PERF_CONTEXT || p == PERF_KERNELS) v->below = p == PERF_DIFF ? PERF_DIFF : PERF_CONTEXT;
+}
+
+/* ---- keys */
+
+static unsigned key_all(void *self, int key) {
+    struct perf_view *v = self;
+    (void)key;
+    if (v->perf) post(v, (struct tui_perf_ask){ .op = TUI_PERF_ALL }, NULL);
+    return looked(v);
+}
+
+/* Is anything there to be looked at in a panel? */
+static bool measured(const struct perf_view *v, enum perf_panel p) {
+    const struct tui_perf *f = v->perf;
+    int count[TUI_PERF_POINTS], n = 0;
+    switch (p) {
+    case PERF_SWEEP: return perf_counts(f, count) > 1;
+    case PERF_GANTT: return f->profile[f->prefill] != NULL;
+    case PERF_ROOF: return f->peaks.n && f->profile[f->prefill];
+    case PERF_CONTEXT:
+        for (int i = 0; i < f->n_points; i++) n += tui_perf_find(f, false, f->tier, f->threads, f->point[i].depth) == &f->point[i];
+        return n > 1;
+    case PERF_KERNELS: return tui_perf_find(f, f->prefill, CUT_TIER_REF, f->threads, 0) != NULL;
+    case PERF_STEPS: case PERF_DIFF: case PERF_PANELS: break;
+    }
+    return true;
+}
+
+/* To a panel; what it shows is measured when nothing is there, or when the key comes again. */
+static unsigned key_panel(void *self, int key) {
+    static const struct { int key; enum perf_panel panel; enum tui_perf_op op; } to[] = {
+        { 't', PERF_SWEEP, TUI_PERF_THREADS }, { 'w', PERF_GANTT, TUI_PERF_STEPS },      { 'r', PERF_ROOF, TUI_PERF_STEPS },
+        { 'c', PERF_CONTEXT, TUI_PERF_CONTEXT }, { 'K', PERF_KERNELS, TUI_PERF_KERNELS },
+    };
+    struct perf_view *v = self;
+    for (size_t i = 0; v->perf && i < sizeof to / sizeof *to; i++) {
+        if (to[i].key != key) continue;
+        bool here = v->focus == to[i].panel;
+        focus(v, to[i].panel);
+        if (here || !measured(v, to[i].panel)) post(v, (struct tui_perf_ask){ .op = to[i].op }, NULL);
+    }
+    return looked(v);
+}
+
+static unsigned key_mode(void *self, int key) {
+    struct perf_view *v = self;
+    const struct tui_perf *p = v->perf;
+    if (p) set(v, key == 'd' ? !p->prefill : p->prefill, p->threads, p->tier, key == 'p' ? !p->pin : p->pin);
+    return looked(v);
+}
+
+static unsigned key_what_if(void *self, int key) {
+    struct perf_view *v = self;
+    (void)key;
+    v->what_if = !v->what_if || v->focus != PERF_ROOF;
+    focus(v, PERF_ROOF);
+    return looked(v);
+}
+
+static unsigned key_layer(void *self, int key) {
+    struct perf_view *v = self;
+    int n = v->perf ? v->perf->config.n_layer : 0;
+    v->layer += key == ']' ? 1 : -1;
+    if (v->layer < 0) v->layer = 0;
+    if (v->layer > n) v->layer = n;
+    focus(v, PERF_GANTT);
+    return looked(v);
+}
+
+/* The row's threads or kernels are what is measured from now on. */
+static unsigned key_enter(void *self, int key) {
+    struct perf_view *v = self;
+    const struct tui_perf *p = v->perf;
+    int count[TUI_PERF_POINTS], n = p ? perf_counts(p, count) : 0;
+    (void)key;
+    if (p && v->focus == PERF_SWEEP && v->table.cursor < n) set(v, p->prefill, count[v->table.cursor], p->tier, p->pin);
+    else if (p && v->focus == PERF_KERNELS) set(v, p->prefill, p->threads, (enum cut_tier)(CUT_TIER_REF + v->kernels.cursor), p->pin);
+    return looked(v);
+}
+
+static unsigned key_save(void *self, int key) {
+    struct perf_view *v = self;
+    (void)key;
+    if (v->perf) post(v, (struct tui_perf_ask){ .op = TUI_PERF_SAVE }, NULL);
+    return looked(v);
+}
+
+static unsigned key_diff(void *self, int key) {
+    enum { MOST = 64 };
+    struct perf_view *v = self;
+    (void)key;
+    if (!v->runs) v->runs = tui_alloc(MOST, sizeof *v->runs);
+    v->menu_list = (struct tui_list){ .n = tui_perf_list(v->runs, MOST) };
+    v->menu = v->menu_list.n > 0;
+    if (!v->menu) tui_app_say(v->app, TUI_WARN, "no run was saved yet: S saves what is measured");
+    return looked(v);
+}
+
+static unsigned key_level(void *self, int key) {
+    struct perf_view *v = self;
+    (void)key;
+    v->level = v->level == TUI_PLANE_BRAILLE ? TUI_PLANE_BLOCK : v->level == TUI_PLANE_BLOCK ? TUI_PLANE_ASCII : TUI_PLANE_BRAILLE;
+    tui_app_say(v->app, TUI_TEXT, "plots of %s", v->level == TUI_PLANE_BRAILLE ? "braille dots" : v->level == TUI_PLANE_BLOCK ? "blocks" : "ASCII characters");
+    return looked(v);
+}
+
+static unsigned key_pane(void *self, int key) {
+    static const enum perf_panel order[] = { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS };
+    enum { N = sizeof order / sizeof *order };
+    struct perf_view *v = self;
+    int at = 0;
+    for (int i = 0; i < N; i++)
+        if (order[i] == v->focus) at = i;
+    focus(v, order[(at + (key == TUI_KEY_TAB ? 1 : N - 1)) % N]);
+    return looked(v);
+}
+
+static const struct tui_key keys[] = {
+    { 'b', "bench all", "measure everything on this screen", key_all },
+    { 't', "threads", "again: measure them anew", key_panel },
+    { 'K', "kernels", "plain C to AVX-512, by speed", key_panel },
+    { 'd', "decode/prefill", "which of them is measured", key_mode },
+    { 'r', "roof", "roofline; again: measure anew", key_panel },
+    { 'w', "who waits", "Gantt picture of a layer", key_panel },
+    { 'c', "context", "decode behind longer contexts", key_panel },
+    { 'x', "what if", "the roofs of other formats", key_what_if },
+    { ']', "layer", "of the Gantt picture", key_layer },
+    { '[', NULL, NULL, key_layer },
+    { TUI_KEY_ENTER, "use", "the row's threads or kernels", key_enter },
+    { 'S', "save", "all figures as a run, JSON", key_save },
+    { 'D', "diff", "against a saved run", key_diff },
+    { 'B', "braille", "dots, blocks, ASCII for plots", key_level },
+    { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
+    { TUI_KEY_BACKTAB, NULL, NULL, key_pane },
+    { TUI_KEY_ESC, "", "stop measuring; back", NULL },
+};
+
+/* ---- keys that no table lists */
+
+static void compare_with(struct perf_view *v, const char *run) {
+    char folder[4096], path[4200];
+    if (!tui_perf_folder(folder)) return;
+    snprintf(path, sizeof path, "%s/%s.json", folder, run);
+    post(v, (struct tui_perf_ask){ .op = TUI_PERF_COMPARE }, path);
+    focus(v, PERF_DIFF);
+}
+
+static void menu_key(struct perf_view *v, int key) {
+    if (tui_list_key(&v->menu_list, key, 12)) return;
+    if (key == TUI_KEY_ENTER) compare_with(v, v->runs[v->menu_list.cursor]);
+    if (key == TUI_KEY_ENTER || key == TUI_KEY_ESC || key == 'q' || key == 'D') v->menu = false;
+}
+
+static void back(struct perf_view *v) {
+    if (v->perf && v->perf->job[0]) post(v, (struct tui_perf_ask){ .op = TUI_PERF_STOP }, NULL);
+    else if (v->what_if && v->focus == PERF_ROOF) v->what_if = false;
+    else focus(v, v->focus == PERF_DIFF ? PERF_CONTEXT : PERF_SWEEP);
+}
+
+static unsigned any_key(void *self, int key) {
+    struct perf_view *v = self;
+    struct tui_list *l = v->focus == PERF_SWEEP ? &v->table : v->focus == PERF_ROOF ? &v->ops : v->focus == PERF_KERNELS ? &v->kernels
+                       : v->focus == PERF_GANTT ? &v->gantt : v->focus == PERF_DIFF ? &v->diff : NULL;
+    int rows = v->area[v->focus].h > 6 ? v->area[v->focus].h - 4 : 3;
+    if (v->menu) menu_key(v, key);
+    else if (key == TUI_KEY_ESC) back(v);
+    else if (!l || !tui_list_key(l, key, rows)) return 0;
+    return looked(v);
+}
+
+static bool modal(void *self) { return ((struct perf_view *)self)->menu; }
+
+static unsigned mouse(void *self, int x, int y, int button) {
+    struct perf_view *v = self;
+    y += 1;                                    /* areas are in screen coordinates; the view starts at row 1 */
+    if (v->menu) return 0;
+    for (int p = 0; p < PERF_PANELS; p++) {
+        struct tui_area a = v->area[p];
+        if (x >= a.x && x < a.x + a.w && y >= a.y && y < a.y + a.h) focus(v, (enum perf_panel)p);
+    }
+    if (button > 1) any_key(v, button == 4 ? TUI_KEY_UP : TUI_KEY_DOWN);
+    return looked(v);
+}
+
+/* ---- layout */
+
+static void draw_narrow(struct perf_view *v, struct tui_area a) {
+    struct tui_area top;
+    switch (v->focus) {
+    case PERF_ROOF: perf_draw_roof(v, a); return;
+    case PERF_GANTT: perf_draw_gantt(v, a); return;
+    case PERF_DIFF: perf_draw_diff(v, a); return;
+    case PERF_CONTEXT: case PERF_KERNELS:
+        perf_draw_context(v, tui_cut_top(&a, a.h / 2 + 1));
+        perf_draw_kernels(v, a);
+        return;
+    case PERF_SWEEP: case PERF_STEPS: case PERF_PANELS: break;
+    }
+    top = tui_cut_top(&a, a.h - 8);
+    struct tui_area right = tui_cut_right(&top, 34), below = tui_cut_right(&a, a.w / 2);
+    perf_draw_plot(v, top);
+    perf_draw_table(v, right);
+    perf_draw_steps(v, a);
+    perf_draw_roof(v, below);
+}
+
+static void draw_wide(struct perf_view *v, struct tui_area a) {
+    struct tui_area bottom = tui_cut_bottom(&a, a.h >= 42 ? 9 : 8), top = tui_cut_top(&a, (a.h + 1) / 2), right;
+    perf_draw_steps(v, tui_cut_right(&top, top.w >= 150 ? 42 : 32));
+    perf_draw_table(v, tui_cut_right(&top, top.w >= 100 ? 48 : 34));
+    perf_draw_plot(v, top);
+    right = tui_cut_right(&a, a.w / 2 - (a.w >= 150 ? 6 : 14));
+    perf_draw_roof(v, a);
+    perf_draw_gantt(v, right);
+    if (v->below == PERF_DIFF) { perf_draw_diff(v, bottom); return; }
+    perf_draw_kernels(v, tui_cut_right(&bottom, bottom.w / 2 - 6));
+    perf_draw_context(v, bottom);
+}
+
+void perf_draw(struct perf_view *v, struct tui_area a) {
+    memset(v->area, 0, sizeof v->area);
+    if (!v->perf) {
+        perf_nothing(tui_pane(a, "how fast it runs, and why", NULL, true), "No model is open. :open FILE opens one.");
+        return;
+    }
+    if (a.w >= 120 && a.h >= 33) draw_wide(v, a);
+    else draw_narrow(v, a);
+    if (v->menu) perf_draw_menu(v, a);
+}
+
+static void draw(void *self, struct tui_area a) {
+    struct perf_view *v = self;
+    v->perf = tui_app_snap(v->app)->perf;
+    v->times = tui_app_times(v->app);
+    perf_draw(v, a);
+}
+
+/* ---- the status row */
+
+/* How far to trust what is on the screen. */
+static void status_machine(const struct perf_view *v, struct tui_area row) {
+    const struct tui_perf *p = v->perf;
+    const struct tui_perf_machine *m = &p->machine;
+    int noisy = 0;
+    for (int i = 0; i < p->n_points; i++) noisy += p->point[i].at.tps.noisy;
+    if (!p->n_points) { tui_text(row, 0, 0, TUI_TEXT, "b measures everything, a part at a time; t, K, r, w, c one part of it"); return; }
+    if (!v->times) { tui_text(row, 0, 0, TUI_TEXT, "medians, the first round dropped"); return; }
+    bool loaded = m->load > 0.5 + 0.25 * m->cpus;
+    int x = noisy ? tui_textf(row, 0, 0, TUI_WARN, "%d of %d runs noisy (!: quartiles > 5 %% apart)", noisy, p->n_points)
+                  : tui_textf(row, 0, 0, TUI_GOOD, "%d runs, none noisy", p->n_points);
+    if (row.w < 76) {                          /* the rest as far as it fits */
+        if (m->load >= 0) tui_textf(row, x, 0, loaded ? TUI_WARN : TUI_DIM, "; load %.1f", m->load);
+        return;
+    }
+    x = tui_textf(row, x, 0, TUI_DIM, "; medians, first round dropped; governor %s", m->governor[0] ? m->governor : "not readable");
+    if (m->load >= 0) tui_textf(row, x, 0, loaded ? TUI_WARN : TUI_DIM, "; load %.1f%s", m->load, loaded ? ": others are running, expect noise" : "");
+}
+
+static void status(void *self, struct tui_area row) {
+    struct perf_view *v = self;
+    const struct tui_snap *s = tui_app_snap(v->app);
+    const struct tui_perf *p = v->perf = s->perf;
+    char rate[40] = "", left[40] = "", b[32];
+    if (p && p->job[0]) {
+        if (p->rate > 0) snprintf(rate, sizeof rate, "  %s tok/s", perf_tps(v, p->rate, b));
+        if (p->left >= 0.5) snprintf(left, sizeof left, "  %.0f s left", p->left);
+        if (v->times) tui_textf(row, 0, 0, TUI_WARN, "%3.0f %%  %s%s%s   Esc stops", 100 * p->part, p->job, rate, left);
+        else tui_text(row, 0, 0, TUI_WARN, "measuring   Esc stops");
+    } else if (s->err.code && strcmp(s->err.msg, v->read))
+        tui_text_fit(row, 0, row.w, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);
+    else if (s->said[0] && strcmp(s->said, v->read)) tui_text_fit(row, 0, row.w, 0, TUI_GOOD, s->said);
+    else if (p) status_machine(v, row);
+}
+
+/* ---- the class */
+
+static void *new(struct tui_app *app) {
+    struct perf_view *v = tui_alloc(1, sizeof *v);
+    v->app = app;
+    v->level = TUI_PLANE_BRAILLE;
+    v->below = PERF_CONTEXT;
+    return v;
+}
+
+static void done(void *self) {
+    struct perf_view *v = self;
+    free(v->runs);
+    free(v);
+}
+
+static void snap(void *self) {
+    struct perf_view *v = self;
+    v->perf = tui_app_snap(v->app)->perf;
+}
+
+/* The view keeps its own status row, so it counts among those that do something of their own. */
+static int tick(void *self, bool front) {
+    (void)self;
+    (void)front;
+    return -1;
+}
+
+const struct tui_view_class tui_view_perf = {
+    .title = "Perf", .brief = "perf", .digit = '5',
+    .about = "How fast this model runs here, and why. Everything is measured now, on this machine, while nothing else of the workbench runs; "
+             "Esc stops and keeps what is there. Roofs are measured, too: no kernel can be faster than memory or multipliers.",
+    .keys = keys, .n_keys = sizeof keys / sizeof *keys,
+    .new = new, .free = done, .show = snap, .snap = snap, .draw = draw, .status = status, .key = any_key, .modal = modal, .mouse = mouse,
+    .tick = tick,
+};

@@ -1,0 +1,52 @@
+/* perf.h - threads, roofline and where the time goes, between its files: state and keys (perf.c), threads (perf_sweep.c), a pass
+ * by its steps (perf_steps.c), roofline (perf_roof.c), contexts, kernels and saved runs (perf_tables.c). */
+#ifndef TUI_VIEW_PERF_H
+#define TUI_VIEW_PERF_H
+
+#include "tui/app.h"
+#include "tui/perf.h"
+
+enum perf_panel { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS, PERF_DIFF, PERF_PANELS };
+
+struct perf_view {
+    struct tui_app *app;
+    const struct tui_perf *perf;       /* the snapshot's; NULL: no model is open */
+    bool times;                        /* false: figures that depend on the clock show as "~", and are no points of a plot */
+    enum perf_panel focus, below;      /* below: what the last row of a large screen holds, PERF_CONTEXT or PERF_DIFF */
+    enum tui_plane_level level;
+    bool what_if;
+    int layer;                         /* of the Gantt picture; n_layer: what comes after the layers */
+    struct tui_list table, ops, kernels, gantt, diff;
+    bool menu;                         /* of saved runs */
+    struct tui_list menu_list;
+    char (*runs)[24];
+    char read[240];                    /* what the status row said when the last key came */
+    struct tui_area area[PERF_PANELS]; /* where the panels were drawn last; empty: they were not */
+};
+
+/* The frame of a panel, which is remembered for the mouse. */
+struct tui_area perf_pane(struct perf_view *v, struct tui_area a, enum perf_panel p, const char *title, const char *right);
+/* A figure that depends on the clock, or "~". */
+const char *perf_figure(const struct perf_view *v, char buf[32], const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A speed in at most 6 characters, an operation rate "610 G", a rate of bytes "38.0 GB/s". */
+const char *perf_tps(const struct perf_view *v, double tps, char buf[32]);
+const char *perf_ops_rate(const struct perf_view *v, double rate, char buf[32]);
+const char *perf_gb(const struct perf_view *v, double rate, char buf[32]);
+/* What stands in a panel before anything was measured for it. */
+void perf_nothing(struct tui_area in, const char *what);
+/* The thread counts of the sweep, rising; returns how many. */
+int perf_counts(const struct tui_perf *p, int out[TUI_PERF_POINTS]);
+
+void perf_draw_plot(struct perf_view *v, struct tui_area a);
+void perf_draw_table(struct perf_view *v, struct tui_area a);
+void perf_draw_steps(struct perf_view *v, struct tui_area a);
+void perf_draw_gantt(struct perf_view *v, struct tui_area a);
+void perf_draw_roof(struct perf_view *v, struct tui_area a);
+void perf_draw_context(struct perf_view *v, struct tui_area a);
+void perf_draw_kernels(struct perf_view *v, struct tui_area a);
+void perf_draw_diff(struct perf_view *v, struct tui_area a);
+void perf_draw_menu(struct perf_view *v, struct tui_area screen);
+/* All of them, as the size allows. */
+void perf_draw(struct perf_view *v, struct tui_area a);
+
+#endif

@@ -1,0 +1,189 @@
+/* perf_steps.c - one pass: its time by kinds of steps, and a layer of it thread by thread. */
+#include <math.h>
+#include <string.h>
+
+#include "tui/view/perf.h"
+
+static const struct tui_perf_profile *profile_of(const struct perf_view *v) { return v->perf->profile[v->perf->prefill]; }
+
+static tui_style style_of(enum tui_perf_kind k) {
+    static const tui_style st[TUI_PERF_KINDS] = {
+        [TUI_PERF_QKV] = TUI_SERIES1, [TUI_PERF_ATTENTION] = TUI_SERIES2, [TUI_PERF_ATTN_OUT] = TUI_SERIES3, [TUI_PERF_GATE_UP] = TUI_SERIES4,
+        [TUI_PERF_DOWN] = TUI_SERIES5, [TUI_PERF_OUTPUT] = TUI_SERIES6, [TUI_PERF_NORM] = TUI_DIM, [TUI_PERF_REST] = TUI_DIM,
+    };
+    return st[k];
+}
+
+/* ---- where the time goes */
+
+struct share { const char *name; double seconds; tui_style st; };
+
+/* All kinds and the waiting; or, for few rows, attention as one and the small ones together. */
+static int shares(const struct tui_perf_sums *s, bool brief, struct share out[TUI_PERF_KINDS + 1]) {
+    int n = 0;
+    if (brief) {
+        out[n++] = (struct share){ "attention", s->work[TUI_PERF_QKV] + s->work[TUI_PERF_ATTENTION] + s->work[TUI_PERF_ATTN_OUT], TUI_SERIES1 };
+        out[n++] = (struct share){ "ffn gate/up", s->work[TUI_PERF_GATE_UP], TUI_SERIES4 };
+        out[n++] = (struct share){ "ffn down", s->work[TUI_PERF_DOWN], TUI_SERIES5 };
+        out[n++] = (struct share){ "output", s->work[TUI_PERF_OUTPUT], TUI_SERIES6 };
+        out[n++] = (struct share){ "rest, wait", s->work[TUI_PERF_NORM] + s->work[TUI_PERF_REST] + s->barrier, TUI_DIM };
+        return n;
+    }
+    for (int k = 0; k < TUI_PERF_KINDS; k++)
+        out[n++] = (struct share){ tui_perf_kind_name((enum tui_perf_kind)k), s->work[k], style_of((enum tui_perf_kind)k) };
+    out[n++] = (struct share){ "barriers", s->barrier, TUI_WARN };
+    return n;
+}
+
+void perf_draw_steps(struct perf_view *v, struct tui_area a) {
+    const struct tui_perf_profile *f = profile_of(v);
+    struct tui_perf_sums s;
+    struct share part[TUI_PERF_KINDS + 1];
+    char title[64], b1[32], b2[32], b3[32], t1[16], t2[16];
+    if (f && f->prefill) snprintf(title, sizeof title, "where a prefill of %d goes, t=%d", f->n_tokens, f->threads);
+    else snprintf(title, sizeof title, f ? "where 1 token goes, t=%d" : "where 1 token goes", f ? f->threads : 0);
+    struct tui_area in = perf_pane(v, a, PERF_STEPS, title, NULL);
+    if (!f) { perf_nothing(in, "w puts a clock on every step of a pass, in every thread."); return; }
+    tui_perf_sum(&s, f);
+    int n = shares(&s, in.h < TUI_PERF_KINDS + 3, part);
+    double most = 0;
+    for (int i = 0; i < n; i++) most = fmax(most, part[i].seconds);
+    for (int i = 0; i < n && i < in.h - 1; i++) {
+        struct tui_area row = tui_part(in, 1, i, in.w - 2, 1);
+        tui_bar_row(row, 0, 11, part[i].name, perf_figure(v, b1, "%.1f%%", 100 * part[i].seconds / s.all), 6, part[i].st,
+                    v->times && most > 0 ? part[i].seconds / most : 0);
+    }
+    double gap = s.wall > 0 ? 100 * (s.wall - s.all) / s.wall : 0;
+    int y = in.h - n >= 4 ? n + 1 : in.h - 1;
+    perf_figure(v, b1, "%s", tui_time(s.all, t1));
+    perf_figure(v, b2, "%s", tui_time(s.wall, t2));
+    perf_figure(v, b3, "%.1f %%", gap);
+    if (y == in.h - 1) tui_textf(in, 1, y, gap > 2 && v->times ? TUI_WARN : TUI_TEXT, "ops %s of wall %s, gap %s", b1, b2, b3);
+    else {
+        tui_textf(in, 1, y, TUI_TEXT, "sum of ops  %s", b1);
+        tui_textf(in, 1, y + 1, gap > 2 && v->times ? TUI_WARN : TUI_TEXT, "wall        %s  (gap %s)", b2, b3);
+        if (y + 3 < in.h) tui_textf(in, 1, y + 3, TUI_DIM, "the median pass of %d", f->passes);
+    }
+}
+
+/* ---- a layer, thread by thread */
+
+/* The steps [*first, *end) of the layer; of n_layer, those after the last layer. */
+static bool steps_of(const struct tui_perf_profile *f, int layer, int *first, int *end) {
+    int last = -1;
+    *first = *end = -1;
+    for (int i = 0; i < f->n_steps; i++) {
+        bool mine = layer < f->n_layer ? f->step[i].layer == layer : f->step[i].layer < 0 && last >= 0;
+        if (f->step[i].layer >= 0) last = i;
+        if (!mine) continue;
+        if (*first < 0) *first = i;
+        *end = i + 1;
+    }
+    return *first >= 0;
+}
+
+/* What thread t does at a moment: the letter of its step, or a dot. */
+static char doing(const struct tui_perf_profile *f, int first, int end, int t, double now, enum tui_perf_kind *kind) {
+    for (int i = first; i < end; i++) {
+        const struct cut_span *s = &f->span[i * f->threads + t];
+        if (now >= (double)f->step[i].t1) continue;
+        *kind = f->step[i].kind;
+        return now >= (double)s->t0 && now < (double)s->t1 ? tui_perf_kind_letter(*kind) : '.';
+    }
+    return '.';
+}
+
+static double wait_share(const struct tui_perf_profile *f, int first, int end, int t) {
+    double worked = 0, had = (double)(f->step[end - 1].t1 - f->step[first].t0);
+    for (int i = first; i < end; i++) worked += (double)(f->span[i * f->threads + t].t1 - f->span[i * f->threads + t].t0);
+    return had > 0 ? fmax(0, 1 - worked / had) : 0;
+}
+
+/* The step whose threads waited longest together; *share of the time they had in it. */
+static int worst_barrier(const struct tui_perf_profile *f, int first, int end, double *share) {
+    double most = -1;
+    int worst = first;
+    for (int i = first; i < end; i++) {
+        double had = (double)(f->step[i].t1 - f->step[i].t0) * f->threads, worked = 0;
+        for (int t = 0; t < f->threads; t++) worked += (double)(f->span[i * f->threads + t].t1 - f->span[i * f->threads + t].t0);
+        if (had - worked <= most) continue;
+        most = had - worked;
+        worst = i;
+        *share = had > 0 ? most / had : 0;
+    }
+    return worst;
+}
+
+/* Names over the columns where their steps begin, as far as there is room. */
+static void draw_header(const struct tui_perf_profile *f, struct tui_area bars, int first, int end) {
+    static const char *const brief[TUI_PERF_KINDS] = { "qkv", "attention", "out", "gate+up", "down", "output", "norm", "rest" };
+    double t0 = (double)f->step[first].t0, had = (double)f->step[end - 1].t1 - t0;
+    for (int i = first, free_from = 0; i < end; i++) {
+        int x = (int)(((double)f->step[i].t0 - t0) / had * bars.w), to = (int)(((double)f->step[i].t1 - t0) / had * bars.w);
+        const char *name = brief[f->step[i].kind];
+        if (to - x < 3 || x < free_from) continue;
+        tui_put(bars, x, 0, TUI_BORDER, tui_glyph(bars.g, TUI_G_V));
+        tui_text_fit(bars, x + 1, to, 0, style_of(f->step[i].kind), name);
+        free_from = to;
+    }
+}
+
+static void draw_threads(struct perf_view *v, const struct tui_perf_profile *f, struct tui_area in, int first, int end) {
+    enum { LABEL_W = 5, SHARE_W = 7 };
+    struct tui_area bars = tui_part(in, LABEL_W, 0, in.w - LABEL_W - SHARE_W, in.h);
+    double t0 = (double)f->step[first].t0, had = (double)f->step[end - 1].t1 - t0;
+    int rows = in.h - 1;
+    char b[32];
+    v->gantt.n = f->threads;
+    tui_list_show(&v->gantt, rows);
+    if (v->times) draw_header(f, tui_part(bars, 0, 0, bars.w, 1), first, end);
+    tui_text_right(in, in.w, 0, TUI_DIM, "waits");
+    for (int y = 1; y <= rows && v->gantt.top + y - 1 < f->threads; y++) {
+        int t = v->gantt.top + y - 1;
+        tui_textf(in, 1, y, TUI_TEXT, "t%d", t);
+        for (int x = 0; x < bars.w && v->times; x++) {
+            enum tui_perf_kind kind = TUI_PERF_REST;
+            char c = doing(f, first, end, t, t0 + (x + 0.5) / bars.w * had, &kind);
+            tui_put(bars, x, y, c == '.' ? TUI_DIM : style_of(kind), c == '.' ? tui_glyph(in.g, TUI_G_DOT) : (uint32_t)c);
+        }
+        tui_text_right(in, in.w, y, TUI_TEXT, perf_figure(v, b, "%.1f%%", 100 * wait_share(f, first, end, t)));
+    }
+}
+
+/* What the cause may be, where the shapes say so. */
+static void explain(const struct perf_view *v, const struct tui_perf_profile *f, int worst, char *out, size_t size) {
+    int heads = v->perf->config.n_head, t = f->threads;
+    out[0] = 0;
+    if (f->step[worst].kind == TUI_PERF_ATTENTION && t > 1 && heads % t)
+        snprintf(out, size, "%d heads over %d threads: %d of them get%s one more than the others, who wait.", heads, t, heads % t, heads % t == 1 ? "s" : "");
+    else if (t > v->perf->machine.cpus)
+        snprintf(out, size, "%d threads on %d processors: one always stands in the queue, and all others wait for it.", t, v->perf->machine.cpus);
+}
+
+void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
+    const struct tui_perf_profile *f = profile_of(v);
+    char title[96], where[32], b[32], t1[16], cause[128];
+    int first, end;
+    if (!f) {
+        perf_nothing(perf_pane(v, a, PERF_GANTT, "threads, a layer", NULL), "w measures who works when, and who waits for whom.");
+        return;
+    }
+    if (v->layer > f->n_layer) v->layer = f->n_layer;
+    if (!steps_of(f, v->layer, &first, &end)) return;
+    snprintf(where, sizeof where, "layer %d", v->layer);
+    snprintf(title, sizeof title, "%d thread%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", v->layer == f->n_layer ? "after the layers" : where,
+             perf_figure(v, b, "%s", tui_time((double)(f->step[end - 1].t1 - f->step[first].t0) * 1e-9, t1)));
+    struct tui_area in = perf_pane(v, a, PERF_GANTT, title, a.w >= 70 ? "letter: works  dot: waits" : NULL);
+    double share = 0;
+    int worst = worst_barrier(f, first, end, &share), rows = f->threads + 1 < in.h - 3 ? f->threads + 1 : in.h - 3;
+    draw_threads(v, f, tui_part(in, 0, 0, in.w, rows), first, end);
+    int y = rows + (in.h - rows > 4);
+    if (f->threads > 1)
+        tui_textf(in, 1, y++, TUI_TEXT, "longest wait: in %s, %s of its time", v->times ? tui_perf_kind_name(f->step[worst].kind) : "~",
+                  perf_figure(v, b, "%.0f %%", 100 * share));
+    else tui_text(in, 1, y++, TUI_TEXT, "one thread waits for nobody");
+    explain(v, f, worst, cause, sizeof cause);
+    if (v->times && cause[0]) y = tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y, TUI_DERIVED, cause);
+    if (in.h - y > 2)
+        tui_text(in, 1, in.h - 1, TUI_DIM, "Q qkv  A attention  O out  G gate+up  D down  L output  n norm  r rest");
+}

@@ -1,0 +1,134 @@
+/* perf_tables.c - longer contexts, other kernels, and earlier runs beside this one. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tui/view/perf.h"
+
+/* ---- contexts */
+
+static int depths(const struct tui_perf *p, int *out, int most) {
+    int n = 0;
+    for (int i = 0; i < p->n_points; i++) {
+        const struct tui_perf_point *q = &p->point[i];
+        if (q != tui_perf_find(p, false, p->tier, p->threads, q->depth) || n == most) continue;
+        int at = n++;
+        for (; at > 0 && out[at - 1] > q->depth; at--) out[at] = out[at - 1];
+        out[at] = q->depth;
+    }
+    return n;
+}
+
+void perf_draw_context(struct perf_view *v, struct tui_area a) {
+    const struct tui_perf *p = v->perf;
+    int depth[TUI_PERF_POINTS], n = depths(p, depth, TUI_PERF_POINTS);
+    char right[64], b[32];
+    snprintf(right, sizeof right, "decode, t=%d, %s", p->threads, cut_tier_name(p->tier));
+    struct tui_area in = perf_pane(v, a, PERF_CONTEXT, "longer contexts", v->times ? right : NULL);
+    const struct tui_perf_point *none = tui_perf_find(p, false, p->tier, p->threads, 0);
+    if (n < 2 || !none) { perf_nothing(in, "c measures decode behind longer and longer contexts, beside what bytes alone predict."); return; }
+    double tps0 = none->at.tps.median, half = none->tokens / 2.0, cell = (double)p->cell_bytes, bytes0 = (double)none->at.bytes + cell * half, most = 0;
+    for (int i = 0; i < n; i++) most = fmax(most, tui_perf_find(p, false, p->tier, p->threads, depth[i])->at.tps.median);
+    tui_text(in, 1, 0, TUI_DIM, " n_kv     tok/s  predicted  error  KV bytes");
+    for (int i = 0; i < n && i + 1 < in.h; i++) {
+        const struct tui_perf_point *q = tui_perf_find(p, false, p->tier, p->threads, depth[i]);
+        double cells = depth[i], want = tui_perf_predict(tps0, bytes0, cell, cells), off = want / q->at.tps.median - 1;
+        int y = i + 1;
+        tui_textf_right(in, 6, y, TUI_TEXT, "%d", depth[i]);
+        tui_text_right(in, 16, y, TUI_TEXT | TUI_BOLD, perf_tps(v, q->at.tps.median, b));
+        if (v->times && q->at.tps.noisy) tui_put(in, 16, y, TUI_WARN, '!');
+        tui_text_right(in, 27, y, TUI_DERIVED, i || depth[0] ? perf_tps(v, want, b) : "");
+        tui_text_right(in, 34, y, fabs(off) > 0.1 && v->times ? TUI_WARN : TUI_TEXT, i || depth[0] ? perf_figure(v, b, "%+.1f%%", 100 * off) : "");
+        tui_textf_right(in, 44, y, TUI_TEXT, "%.1f %%", 100 * cell * (cells + half) / (bytes0 + cell * cells));
+        if (v->times && in.w > 54) tui_bar(in, 46, y, in.w - 47, TUI_SERIES1, q->at.tps.median / most);
+    }
+    if (n + 1 < in.h)
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 66 ? "predicted: the speed with no context x bytes then / (weights + keys and values) now"
+                                                                   : "predicted from bytes: weights + keys and values");
+}
+
+/* ---- kernels */
+
+void perf_draw_kernels(struct perf_view *v, struct tui_area a) {
+    const struct tui_perf *p = v->perf;
+    char title[64], b[32];
+    snprintf(title, sizeof title, "kernels: %s, t=%d", p->prefill ? "prefill" : "decode", p->threads);
+    struct tui_area in = perf_pane(v, a, PERF_KERNELS, v->times ? title : "kernels", NULL);
+    const struct tui_perf_point *ref = tui_perf_find(p, p->prefill, CUT_TIER_REF, p->threads, 0);
+    double most = 0;
+    for (int t = CUT_TIER_REF; t < CUT_TIER_COUNT; t++) {
+        const struct tui_perf_point *q = tui_perf_find(p, p->prefill, (enum cut_tier)t, p->threads, 0);
+        if (q) most = fmax(most, q->at.tps.median);
+    }
+    v->kernels.n = CUT_TIER_COUNT - CUT_TIER_REF;
+    tui_list_show(&v->kernels, v->kernels.n);
+    tui_text(in, 1, 0, TUI_DIM, "  kernels      tok/s   x ref   max ulp");
+    for (int t = CUT_TIER_REF; t < CUT_TIER_COUNT && t - CUT_TIER_REF + 1 < in.h; t++) {
+        const struct tui_perf_point *q = tui_perf_find(p, p->prefill, (enum cut_tier)t, p->threads, 0);
+        int y = t - CUT_TIER_REF + 1;
+        bool have = cut_tier_available((enum cut_tier)t) || !v->times;
+        if (v->times && (enum cut_tier)t == p->tier) tui_put(in, 1, y, TUI_FOCUS, '*');
+        tui_text(in, 3, y, have ? TUI_TEXT : TUI_DIM, cut_tier_name((enum cut_tier)t));
+        if (!have) tui_text(in, 13, y, TUI_DIM, "not on this processor");
+        else if (q && (v->times || t == CUT_TIER_REF)) {
+            tui_text_right(in, 20, y, TUI_TEXT | TUI_BOLD, perf_tps(v, q->at.tps.median, b));
+            if (v->times && q->at.tps.noisy) tui_put(in, 20, y, TUI_WARN, '!');
+            if (ref) tui_text_right(in, 28, y, TUI_TEXT, perf_figure(v, b, "%.1fx", q->at.tps.median / ref->at.tps.median));
+            if (!isnan(q->ulps)) tui_text_right(in, 38, y, TUI_TEXT, perf_figure(v, b, q->ulps < 99.5 ? "%.1f" : "%.0f", q->ulps));
+            if (v->times && in.w > 50) tui_bar(in, 40, y, in.w - 41, TUI_SERIES2, q->at.tps.median / most);
+        } else tui_text_right(in, 20, y, TUI_DIM, "-");
+        if (v->focus != PERF_KERNELS || t - CUT_TIER_REF != v->kernels.cursor) continue;
+        tui_put(in, 0, y, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
+        tui_mark_row(in, y, TUI_SELECTED);
+    }
+    if (in.h > v->kernels.n + 2)
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, "the logits' largest difference from ref; Enter: measure with these");
+}
+
+/* ---- runs */
+
+void perf_draw_diff(struct perf_view *v, struct tui_area a) {
+    const struct tui_perf_diff *d = &v->perf->diff;
+    char title[96];
+    if (v->perf->has_diff) snprintf(title, sizeof title, "now against run %s, %s", d->before, v->times ? d->date : "~");
+    else snprintf(title, sizeof title, "now against an earlier run");
+    struct tui_area frame = perf_pane(v, a, PERF_DIFF, title, NULL), in = frame;
+    if (!v->perf->has_diff) { perf_nothing(in, "D compares with an earlier run, which S saved."); return; }
+    tui_text(in, 2, 0, TUI_DIM, "figure                              before      now   change      p");
+    int rows = in.h - 2;
+    v->diff.n = d->n;
+    tui_list_show(&v->diff, rows);
+    for (int y = 0; y < rows && v->diff.top + y < d->n; y++) {
+        const struct tui_perf_change *c = &d->change[v->diff.top + y];
+        char b[32];
+        double by = c->before > 0 ? 100 * (c->after / c->before - 1) : 0;
+        tui_style st = !v->times || !c->significant ? TUI_TEXT : by > 0 ? TUI_GOOD | TUI_BOLD : TUI_BAD | TUI_BOLD;
+        tui_text_fit(in, 2, 35, y + 1, TUI_TEXT, c->name);
+        tui_text_right(in, 44, y + 1, TUI_TEXT, perf_tps(v, c->before, b));
+        tui_text_right(in, 53, y + 1, TUI_TEXT, perf_tps(v, c->after, b));
+        tui_text_right(in, 62, y + 1, st, perf_figure(v, b, "%+.1f%%", by));
+        int x = tui_text_right(in, 69, y + 1, TUI_TEXT, perf_figure(v, b, c->p < 0.001 ? "<.001" : "%.3f", c->p));
+        (void)x;
+        if (in.w > 82 && v->times) tui_text(in, 71, y + 1, st, c->significant ? "significant" : "within noise");
+        else if (v->times) tui_text_right(in, in.w - 1, y + 1, st, c->significant ? "signif." : "noise");
+        if (v->focus == PERF_DIFF && v->diff.top + y == v->diff.cursor) tui_put(in, 0, y + 1, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
+    }
+    tui_scrollbar(tui_part(frame, frame.w - 1, 1, 1, rows), 0, &v->diff);
+    if (v->times && d->differs[0]) tui_textf(in, 2, in.h - 1, TUI_WARN, "same weights; not the same: %s", d->differs);
+    else tui_text(in, 2, in.h - 1, TUI_DIM, in.w > 82 ? "same weights, processor, governor and compiler; medians, rank test of Mann and Whitney; p below .05 is significant"
+                                                     : "same weights and machine; medians, rank test (Mann-Whitney), p < .05");
+}
+
+void perf_draw_menu(struct perf_view *v, struct tui_area screen) {
+    struct tui_area in = tui_overlay(screen, 40, v->menu_list.n + 4 < 16 ? v->menu_list.n + 4 : 16, "compare with run");
+    tui_text(in, 1, in.h - 1, TUI_DIM, "Enter compares, Esc leaves");
+    struct tui_area rows = tui_part(in, 0, 0, in.w, in.h - 1);
+    tui_list_show(&v->menu_list, rows.h);
+    for (int y = 0; y < rows.h && v->menu_list.top + y < v->menu_list.n; y++) {
+        int i = v->menu_list.top + y;
+        tui_text(rows, 3, y, TUI_TEXT, v->runs[i]);
+        if (i != v->menu_list.cursor) continue;
+        tui_put(rows, 1, y, TUI_FOCUS | TUI_BOLD, tui_glyph(rows.g, TUI_G_CURSOR));
+        tui_mark_row(rows, y, TUI_SELECTED);
+    }
+}
