@@ -84,7 +84,7 @@ bool cut_usl_fit(struct cut_usl *out, const int *threads, const double *tps, int
     }
     if (f.kappa < 0) f.kappa = 0, f.sigma = sy / m;
     if (f.sigma < 0) f.sigma = 0, f.kappa = spread > 0 ? fmax(0, sxy / sxx) : 0;
-    f.best = f.kappa > 0 ? fmax(1, sqrt(fmax(0, 1 - f.sigma) / f.kappa)) : INFINITY;
+    f.best = f.sigma >= 1 ? 1 : f.kappa > 0 ? fmax(1, sqrt((1 - f.sigma) / f.kappa)) : INFINITY;   /* sigma 1: two do no more than one */
     *out = f;
     return true;
 }

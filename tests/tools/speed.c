@@ -42,4 +42,7 @@ TEST(the_scalability_fit_finds_its_own_curve) {
     CHECK(!cut_usl_fit(&found, t, y, 1));
     REQUIRE(cut_usl_fit(&found, t, (double[]){ 10, 22, 30, 40, 60, 80, 120 }, 7));
     CHECK(found.sigma >= 0 && found.kappa >= 0);
+    /* A busy machine: two threads are slower than one. */
+    REQUIRE(cut_usl_fit(&found, t, (double[]){ 4257, 457, 250 }, 3));
+    CHECK(found.sigma > 1 && found.best == 1);
 }
