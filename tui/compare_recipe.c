@@ -316,8 +316,9 @@ static enum cut_status collect(struct tui_compare *c, struct cut_session *s, con
                                struct cut_err *err) {
     const struct cut_imatrix_opts o = { .output = true };
     const char *folder = getenv("TMPDIR");
-    char path[4200];
-    snprintf(path, sizeof path, "%.4096s/cutaway-text-XXXXXX", folder && *folder ? folder : "/tmp");
+    char path[4200], pattern[7] = "";
+    memset(pattern, 'X', 6);
+    snprintf(path, sizeof path, "%.4096s/cutaway-text-%s", folder && *folder ? folder : "/tmp", pattern);
     int fd = mkstemp(path);
     if (fd < 0) return cut_fail(err, CUT_ESYSTEM, "%.150s: cannot be made: %s", path, strerror(errno));
     bool whole = write(fd, text, len) == (ssize_t)len;
