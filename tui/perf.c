@@ -14,7 +14,7 @@ enum { MOST_ITEMS = 64 };
 enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
 struct item {
     enum item_kind kind;
-    bool prefill, pin, quick, logits;  /* logits: of a ladder, compare with the reference's */
+    bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
     enum cut_tier tier;
     int threads, depth, tokens, rounds;
     double cost;                       /* about how long it takes, in any unit */
@@ -98,7 +98,7 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
 static void plan(struct tui_perf_work *w, struct item it) {
     for (int i = 0; i < w->n_items; i++) {
         const struct item *o = &w->item[i];
-        if (o->kind == it.kind && o->prefill == it.prefill && o->pin == it.pin && o->tier == it.tier && o->threads == it.threads &&
+        if (o->kind == it.kind && o->prefill == it.prefill && o->tier == it.tier && o->threads == it.threads &&
             o->depth == it.depth && o->logits == it.logits && o->tokens == it.tokens && it.kind != ITEM_COMPARE) return;
     }
     if (w->n_items == MOST_ITEMS) return;
@@ -114,7 +114,7 @@ static void plan(struct tui_perf_work *w, struct item it) {
 /* A point of what is set now. */
 static struct item point(const struct tui_perf_work *w, bool quick, bool prefill) {
     int tokens = prefill ? w->now.prefill_tokens : w->now.decode_tokens;
-    return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .pin = w->now.pin, .quick = quick, .tier = w->now.tier,
+    return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .quick = quick, .tier = w->now.tier,
                           .threads = w->now.threads, .tokens = tokens, .rounds = quick ? 2 : 5 };
 }
 
@@ -183,7 +183,6 @@ static enum cut_status set(struct tui_perf_work *w, const struct tui_perf_ask *a
     if (a->threads < 1 || a->threads > 512) return cut_fail(err, CUT_EUSAGE, "threads: %d is not in 1 to 512", a->threads);
     if (!cut_tier_available(a->tier)) return cut_fail(err, CUT_EUSAGE, "kernels %s: this processor cannot run them", cut_tier_name(a->tier));
     w->now.prefill = a->prefill;
-    w->now.pin = a->pin;
     w->now.threads = a->threads;
     w->now.tier = a->tier;
     return CUT_OK;
@@ -242,7 +241,7 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
     int i = 0;
     for (; i < n->n_points; i++) {
         const struct tui_perf_point *o = &n->point[i];
-        if (o->prefill == q->prefill && o->pinned == q->pinned && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth &&
+        if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth &&
             (!q->prefill || o->tokens == q->tokens)) break;
     }
     if (i == TUI_PERF_POINTS) memmove(n->point, n->point + 1, (size_t)(--i) * sizeof *n->point);      /* the oldest goes */
@@ -253,7 +252,7 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
 }
 
 static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    struct tui_perf_point q = { .prefill = it->prefill, .pinned = it->pin, .tier = it->tier, .threads = it->threads, .depth = it->depth,
+    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth,
                                 .tokens = it->tokens, .ulps = NAN };
     int n_vocab = w->now.config.n_vocab;
     float **room = it->tier == CUT_TIER_REF ? &w->ref[it->prefill] : &w->other;
@@ -270,7 +269,7 @@ static enum cut_status measure_point(struct tui_perf_work *w, const struct item 
 
 static enum cut_status measure_steps(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_profile *p;
-    struct tui_perf_profile_opts o = { .prefill = it->prefill, .pin = it->pin, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
+    struct tui_perf_profile_opts o = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
                                        .passes = it->rounds };
     enum cut_status st = tui_perf_profile_take(&p, w->host.model, &o, progress, w, err);
     if (st) return st;
@@ -383,7 +382,7 @@ enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct c
 static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     const struct item *it = &w->item[0];
     double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since, made;
-    struct tui_perf_point q = { .prefill = it->prefill, .pinned = it->pin, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens };
+    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens };
     char name[56];
     p->part = (w->cost_done + it->cost * w->part) / all;
     if (p->part > 1) p->part = 1;

@@ -16,14 +16,14 @@ enum tui_perf_op {
     TUI_PERF_STEPS,            /* a pass with a clock on every step; and the peaks, where they are not known */
     TUI_PERF_CONTEXT,          /* decode behind longer and longer contexts */
     TUI_PERF_KERNELS,          /* the speed with each tier of kernels, and how far their results are apart */
-    TUI_PERF_SET,              /* measure this from now on: prefill, threads, tier, pin */
+    TUI_PERF_SET,              /* measure this from now on: prefill, threads, tier */
     TUI_PERF_SAVE,             /* write all figures to a new file */
     TUI_PERF_COMPARE,          /* text: a file of that kind */
 };
 struct tui_perf_ask {
     enum tui_perf_op op;
     bool quick;                /* as little as can be: for tests, to which numbers mean nothing */
-    bool prefill, pin;         /* of TUI_PERF_SET */
+    bool prefill;              /* of TUI_PERF_SET */
     int threads;
     enum cut_tier tier;
 };
@@ -78,7 +78,7 @@ int tui_perf_op_sums(const struct tui_perf_profile *p, struct tui_perf_op_sum *o
 /* ---- points of sweeps */
 
 struct tui_perf_point {
-    bool prefill, pinned;
+    bool prefill;
     enum cut_tier tier;
     int threads, depth, tokens;
     struct cut_sweep_point at;
@@ -126,7 +126,7 @@ struct tui_perf_machine {
 
 struct tui_perf {
     int refs;
-    bool prefill, pin;         /* what is measured next */
+    bool prefill;              /* what is measured next */
     int threads;
     enum cut_tier tier;
 

@@ -11,7 +11,7 @@ static int tokens_of(const struct tui_perf *p, bool prefill) { return prefill ? 
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth) {
     for (int i = 0; i < p->n_points; i++) {
         const struct tui_perf_point *q = &p->point[i];
-        bool same = q->prefill == prefill && q->tier == tier && q->threads == threads && q->depth == depth && q->pinned == p->pin;
+        bool same = q->prefill == prefill && q->tier == tier && q->threads == threads && q->depth == depth;
         if (same && (!prefill || q->tokens == tokens_of(p, true))) return q;
     }
     return NULL;
@@ -20,8 +20,7 @@ const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefil
 const char *tui_perf_point_name(const struct tui_perf_point *p, char out[56]) {
     int n = p->prefill ? snprintf(out, 56, "prefill %d", p->tokens) : snprintf(out, 56, "decode");
     if (p->depth) n += snprintf(out + n, (size_t)(56 - n), " behind %d", p->depth);
-    snprintf(out + n, (size_t)(56 - n), ", %d thread%s, %s%s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier),
-             p->pinned ? ", pinned" : "");
+    snprintf(out + n, (size_t)(56 - n), ", %d thread%s, %s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier));
     return out;
 }
 
@@ -102,6 +101,11 @@ bool tui_perf_best(const struct tui_perf *p, struct cut_usl *fit, int *best, cha
         if (q) threads[n] = t, tps[n++] = q->at.tps.median;        /* more threads than processors is another matter */
     }
     if (!cut_usl_fit(fit, threads, tps, n)) return false;
+    if (fit->sigma >= 1) {                     /* the law falls from the start */
+        *best = 1;
+        snprintf(why, 160, "together they are slower than one alone: they wait for each other");
+        return true;
+    }
     *best = isfinite(fit->best) && fit->best < p->machine.cpus ? (int)lround(fit->best) : p->machine.cpus;
     if (*best < 1) *best = 1;
     double there = cut_usl_at(fit, *best);

@@ -31,7 +31,7 @@ void tui_perf_free(const struct tui_perf *p);          /* drops one reference; N
 /* ---- between the files */
 
 struct tui_perf_profile_opts {
-    bool prefill, pin;
+    bool prefill;
     enum cut_tier tier;
     int threads, tokens, passes;           /* passes: 1 to 15 */
 };

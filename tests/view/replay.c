@@ -29,7 +29,7 @@ static bool read_setup(const char *script, int *w, int *h, char theme[16], char 
 static void fresh_home(void) {
     static const char *const files[] = {
         ".local/share/cutaway/labs/0.1.lua", ".local/share/cutaway/labs/0.1.lua.old", ".local/share/cutaway/labs/0.3.lua",
-        ".local/state/cutaway/labs",
+        ".local/state/cutaway/labs", ".local/state/cutaway/bench/0001.json",
     };
     const char *tmp = test_tmp("home");
     char home[4096], path[8192];

@@ -101,7 +101,7 @@ int tui_ticks(struct tui_axis a, int most, double *out) {
         step = size * nice[i];
         if (floor(a.hi / step + 1e-9) - ceil(a.lo / step - 1e-9) + 1 <= most) break;
     }
-    for (double k = ceil(a.lo / step - 1e-9); k * step <= a.hi + 1e-9 * step && n < most; k++) out[n++] = k * step;
+    for (double k = ceil(a.lo / step - 1e-9); k * step <= a.hi + 1e-9 * step && n < most; k++) out[n++] = k * step + 0.0;      /* no -0 */
     return n;
 }
 
@@ -113,7 +113,7 @@ const char *tui_tick_text(double v, char *buf) {
         if (buf[0] == '0' && buf[1] == '.') memmove(buf, buf + 1, strlen(buf));
         return buf;
     }
-    while (v >= 9999.5 && u < 4) v /= 1000, u++;
+    while ((v >= 9999.5 || (u && v >= 999.5)) && u < 4) v /= 1000, u++;
     if (u) snprintf(buf, 16, "%.3g%c", v, unit[u]);
     else snprintf(buf, 16, "%.4g", v);
     return buf;
@@ -129,7 +129,7 @@ struct tui_plane tui_plane_open(struct tui_area a, struct tui_axis x, struct tui
     for (int c = 0; c < p.a.w; c++) tui_put(a, label_w + 1 + c, p.a.h, TUI_BORDER, tui_glyph(a.g, TUI_G_H));
     int n = tui_ticks(y, p.a.h / 2 < 8 ? p.a.h / 2 : 8, tick);
     for (int i = 0; i < n; i++) tui_text_right(a, label_w, tui_plane_row(&p, tick[i]), TUI_DIM, tui_tick_text(tick[i], text));
-    n = tui_ticks(x, p.a.w / 7, tick);
+    n = tui_ticks(x, p.a.w / 6, tick);
     for (int i = 0, free_from = 0; i < n; i++) {
         int w = (int)strlen(tui_tick_text(tick[i], text)), at = label_w + 1 + tui_plane_col(&p, tick[i]) - (w - 1) / 2;
         if (at + w > a.w) at = a.w - w;

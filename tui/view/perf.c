@@ -20,8 +20,8 @@ static void post(struct perf_view *v, struct tui_perf_ask ask, const char *text)
     tui_app_post(v->app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = ask, .text = text });
 }
 
-static void set(struct perf_view *v, bool prefill, int threads, enum cut_tier tier, bool pin) {
-    post(v, (struct tui_perf_ask){ .op = TUI_PERF_SET, .prefill = prefill, .threads = threads, .tier = tier, .pin = pin }, NULL);
+static void set(struct perf_view *v, bool prefill, int threads, enum cut_tier tier) {
+    post(v, (struct tui_perf_ask){ .op = TUI_PERF_SET, .prefill = prefill, .threads = threads, .tier = tier }, NULL);
 }
 
 static unsigned looked(struct perf_view *v) {
@@ -80,7 +80,8 @@ static unsigned key_panel(void *self, int key) {
 static unsigned key_mode(void *self, int key) {
     struct perf_view *v = self;
     const struct tui_perf *p = v->perf;
-    if (p) set(v, key == 'd' ? !p->prefill : p->prefill, p->threads, p->tier, key == 'p' ? !p->pin : p->pin);
+    (void)key;
+    if (p) set(v, !p->prefill, p->threads, p->tier);
     return looked(v);
 }
 
@@ -108,8 +109,8 @@ static unsigned key_enter(void *self, int key) {
     const struct tui_perf *p = v->perf;
     int count[TUI_PERF_POINTS], n = p ? perf_counts(p, count) : 0;
     (void)key;
-    if (p && v->focus == PERF_SWEEP && v->table.cursor < n) set(v, p->prefill, count[v->table.cursor], p->tier, p->pin);
-    else if (p && v->focus == PERF_KERNELS) set(v, p->prefill, p->threads, (enum cut_tier)(CUT_TIER_REF + v->kernels.cursor), p->pin);
+    if (p && v->focus == PERF_SWEEP && v->table.cursor < n) set(v, p->prefill, count[v->table.cursor], p->tier);
+    else if (p && v->focus == PERF_KERNELS) set(v, p->prefill, p->threads, (enum cut_tier)(CUT_TIER_REF + v->kernels.cursor));
     return looked(v);
 }
 
@@ -299,7 +300,7 @@ static void status(void *self, struct tui_area row) {
     if (p && p->job[0]) {
         if (p->rate > 0) snprintf(rate, sizeof rate, "  %s tok/s", perf_tps(v, p->rate, b));
         if (p->left >= 0.5) snprintf(left, sizeof left, "  %.0f s left", p->left);
-        if (v->times) tui_textf(row, 0, 0, TUI_WARN, "%3.0f %%  %s%s%s   Esc stops", 100 * p->part, p->job, rate, left);
+        if (v->times) tui_textf(row, 0, 0, TUI_WARN, "%3.0f %%%s  Esc stops  %s%s", 100 * p->part, left, p->job, rate);
         else tui_text(row, 0, 0, TUI_WARN, "measuring   Esc stops");
     } else if (s->err.code && strcmp(s->err.msg, v->read))
         tui_text_fit(row, 0, row.w, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);

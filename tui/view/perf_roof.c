@@ -10,7 +10,7 @@
 enum { MOST_OPS = 48 };
 
 struct point {
-    char mark;                         /* 'D', 'P': a whole pass; else the letter of its kind */
+    char mark;                         /* '*': a whole pass; else the letter of its kind */
     const char *name;
     double intensity, rate, seconds, part, roof;       /* flop/byte, flop/s; part of its pass; flop/s it could have at most */
     bool memory;                       /* the roof is the memory's */
@@ -28,14 +28,15 @@ static void put_roof(const struct tui_perf *p, struct point *q, int weight) {
     q->roof = fmin(read, ops);
 }
 
-/* The whole pass, then its steps, the longest first. */
-static int points_of(const struct tui_perf *p, const struct tui_perf_profile *f, struct point *out, int most, bool steps) {
+/* The whole pass, then its steps, the longest first (without a clock: in their order). */
+static int points_of(const struct perf_view *v, const struct tui_perf_profile *f, struct point *out, int most, bool steps) {
+    const struct tui_perf *p = v->perf;
     struct tui_perf_op_sum op[MOST_OPS];
     int n_ops = tui_perf_op_sums(f, op, MOST_OPS), n = 1;
     double bytes = 0, flops = 0, seconds = 0;
     for (int i = 0; i < n_ops; i++) bytes += op[i].bytes, flops += op[i].flops, seconds += op[i].seconds;
     if (bytes <= 0 || seconds <= 0 || most < 1) return 0;
-    out[0] = (struct point){ f->prefill ? 'P' : 'D', f->prefill ? "prefill, the whole pass" : "decode, the whole pass", flops / bytes,
+    out[0] = (struct point){ '*', f->prefill ? "prefill, the whole pass" : "decode, the whole pass", flops / bytes,
                              flops / seconds, seconds, 1, 0, false, f->prefill, CUT_PEAK_F32 };
     put_roof(p, &out[0], tui_perf_main_type(p));
     for (int i = 0; i < n_ops && steps; i++) {
@@ -44,16 +45,17 @@ static int points_of(const struct tui_perf *p, const struct tui_perf_profile *f,
                            op[i].seconds / seconds, 0, false, f->prefill, CUT_PEAK_F32 };
         put_roof(p, &q, op[i].weight);
         int at = n++;
-        for (; at > 1 && out[at - 1].seconds < q.seconds; at--) out[at] = out[at - 1];
+        for (; v->times && at > 1 && out[at - 1].seconds < q.seconds; at--) out[at] = out[at - 1];
         out[at] = q;
     }
     return n;
 }
 
-static int collect(const struct tui_perf *p, struct point *out, int most) {
+static int collect(const struct perf_view *v, struct point *out, int most) {
+    const struct tui_perf *p = v->perf;
     const struct tui_perf_profile *now = p->profile[p->prefill], *other = p->profile[!p->prefill];
-    int n = now ? points_of(p, now, out, most - 1, true) : 0;
-    return other ? n + points_of(p, other, out + n, most - n, !now) : n;
+    int n = now ? points_of(v, now, out, most - 1, true) : 0;
+    return other ? n + points_of(v, other, out + n, most - n, !now) : n;
 }
 
 /* ---- the plane */
@@ -90,10 +92,19 @@ static void draw_lines(const struct perf_view *v, const struct tui_plane *pl, bo
     }
 }
 
-static void draw_points(const struct tui_plane *pl, const struct point *q, int n, int cursor) {
+/* What a whole pass is, to the left of its point, above the slope, where nothing else is. */
+static void name_pass(const struct tui_plane *pl, const struct point *q) {
+    const char *name = q->prefill ? "prefill " : "decode ";
+    int x = tui_plane_col(pl, q->intensity) - (int)strlen(name), y = tui_plane_row(pl, q->rate);
+    if (x >= 0 && y >= 0) tui_text(pl->a, x, y, q->prefill ? TUI_SERIES3 : TUI_SERIES1, name);
+}
+
+static void draw_points(const struct tui_plane *pl, const struct point *q, int n, int cursor, bool named) {
+    for (int i = 0; i < n && named; i++)
+        if (q[i].mark == '*') name_pass(pl, &q[i]);
     for (int i = n - 1; i >= 0; i--) {         /* the longest last: on top */
         tui_style st = q[i].prefill ? TUI_SERIES3 : TUI_SERIES1;
-        if (q[i].mark == 'P' || q[i].mark == 'D') st = (st & 0xFF) | TUI_BOLD;
+        if (q[i].mark == '*') st |= TUI_BOLD;
         if (i != cursor) tui_plane_mark(pl, q[i].intensity, q[i].rate, st, (uint32_t)q[i].mark);
     }
     if (cursor >= 0 && cursor < n) tui_plane_mark(pl, q[cursor].intensity, q[cursor].rate, TUI_SELECT | TUI_BOLD | TUI_REVERSE, (uint32_t)q[cursor].mark);
@@ -101,8 +112,8 @@ static void draw_points(const struct tui_plane *pl, const struct point *q, int n
 
 static struct tui_plane plane_of(const struct perf_view *v, struct tui_area a, const struct point *q, int n) {
     const struct tui_perf *p = v->perf;
-    double read = tui_perf_read_peak(p), ops = fmax(tui_perf_op_peak(p, CUT_PEAK_F32), tui_perf_op_peak(p, tui_perf_peak_kind(tui_perf_main_type(p))));
-    double x0 = 0.5, x1 = 4 * ops / read, y0 = ops;
+    double read = tui_perf_read_peak(p), ops = fmax(tui_perf_op_peak(p, CUT_PEAK_F32), tui_perf_op_peak(p, CUT_PEAK_INT8));
+    double x0 = 0.5, x1 = 4 * ops / read, y0 = ops / 100;
     for (int i = 0; i < n; i++) {
         x0 = fmin(x0, q[i].intensity);
         x1 = fmax(x1, 1.5 * q[i].intensity);
@@ -142,14 +153,15 @@ static int draw_selected(const struct perf_view *v, struct tui_area in, int y, c
               q->prefill ? "prefill" : "decode", perf_figure(v, b3, "%.0f %%", 100 * q->part));
     if (y >= in.h) return y;
     double share = q->rate / q->roof;
-    if (v->times && share > 1.02)
-        tui_textf(in, 1, y++, TUI_DERIVED, "%s flop/s, above the roof: its data came from a cache nearer than those the peak was read from",
+    if (!v->times) return y;
+    if (share > 1.02)
+        tui_textf(in, 1, y++, TUI_DERIVED, "%sop/s, above the roof: its data came from a cache nearer than those the peak was read from",
                   perf_ops_rate(v, q->rate, b1));
     else if (q->memory)
         tui_textf(in, 1, y++, TUI_DERIVED, "memory-bound: %s read, %s of what memory gives", perf_gb(v, q->rate / q->intensity, b1),
                   perf_figure(v, b2, "%.0f %%", 100 * share));
     else
-        tui_textf(in, 1, y++, TUI_DERIVED, "compute-bound: %s of the %s peak, %s op/s", perf_figure(v, b1, "%.0f %%", 100 * share), cut_peak_name(q->peak),
+        tui_textf(in, 1, y++, TUI_DERIVED, "compute-bound: %s of the %s peak, %sop/s", perf_figure(v, b1, "%.0f %%", 100 * share), cut_peak_name(q->peak),
                   perf_ops_rate(v, q->roof, b2));
     return y;
 }
@@ -161,7 +173,8 @@ static void draw_what_if(const struct perf_view *v, struct tui_area a) {
     double roof = tui_perf_roof(&decode);
     int mine = tui_perf_main_type(p);
     char b1[32], b2[32];
-    tui_textf(a, 0, 0, TUI_DIM, "what if     flop/B   roof tok/s  against %s", p->type);
+    tui_text(a, 0, 0, TUI_DIM, "what if     flop/B   roof tok/s");
+    tui_textf_right(a, 40, 0, TUI_DIM, "vs %s", p->type);
     for (int i = 0; i < N_WHAT_IF && i + 1 < a.h; i++) {
         double bits = cut_bits_per_weight(what_if[i].type), ratio = p->bits / bits;
         tui_style st = (int)what_if[i].type == mine ? TUI_FOCUS | TUI_BOLD : TUI_TEXT;
@@ -181,10 +194,10 @@ void perf_draw_roof(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
     struct point q[2 * MOST_OPS];
     char right[64] = "", b1[32], b2[32], b3[16];
-    int n = collect(p, q, 2 * MOST_OPS);
+    int n = collect(v, q, 2 * MOST_OPS);
     double read = tui_perf_read_peak(p), ops = tui_perf_op_peak(p, tui_perf_peak_kind(tui_perf_main_type(p)));
     bool large = a.h >= 12 && a.w >= 50, list = a.w >= 72 && large;
-    if (read > 0 && v->times) snprintf(right, sizeof right, "%s, %s", perf_gb(v, read, b1), perf_ops_rate(v, ops, b2));
+    if (read > 0 && v->times) snprintf(right, sizeof right, "%s, %sop/s", perf_gb(v, read, b1), perf_ops_rate(v, ops, b2));
     struct tui_area in = perf_pane(v, a, PERF_ROOF, large ? "roofline: op/s against flop/byte" : "roofline", right);
     if (read <= 0 || ops <= 0) { perf_nothing(in, "r measures what the machine can do at most, and where the steps of a pass are below it."); return; }
     if (v->ops.cursor >= n) v->ops.cursor = n ? n - 1 : 0;
@@ -194,7 +207,7 @@ void perf_draw_roof(struct perf_view *v, struct tui_area a) {
     struct tui_plane pl = plane_of(v, in, q, n);
     if (v->times) {
         draw_lines(v, &pl, large);
-        draw_points(&pl, q, n, large && v->focus == PERF_ROOF ? v->ops.cursor : -1);
+        draw_points(&pl, q, n, large && v->focus == PERF_ROOF ? v->ops.cursor : -1, large);
     }
     if (list && v->what_if) draw_what_if(v, side);
     else if (list) draw_list(v, side, q, n);

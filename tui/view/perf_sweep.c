@@ -47,8 +47,7 @@ static void draw_roof_name(const struct perf_view *v, const struct tui_plane *pl
     else
         snprintf(text, sizeof text, " %s %s / %s a token = %s ", what, perf_gb(v, tui_perf_read_peak(p), b1),
                  tui_bytes((uint64_t)(tui_perf_read_peak(p) / roof), b3), perf_tps(v, roof, b2));
-    int w = tui_text_width(pl->a.g, text), x = pl->a.w - w - 1;
-    tui_text(pl->a, x < 0 ? 0 : x, y, TUI_WARN, text);
+    tui_text(pl->a, 0, y, TUI_WARN, text);           /* on the left, where few threads are far below it */
 }
 
 static void draw_fit(const struct tui_plane *pl, const struct cut_usl *fit, double from, double to) {
@@ -70,6 +69,18 @@ static double top_of(const struct tui_perf *p, const int *count, int n, double r
     return 1.08 * (roof > most && roof < 3 * most ? roof : most);
 }
 
+/* The counts that were measured, as far as there is room, in the place of round numbers. */
+static void draw_counts(struct tui_area in, const struct tui_plane *pl, const int *count, int n) {
+    char text[16];
+    for (int x = 0; x < in.w; x++) tui_put(in, x, pl->a.h + 1, TUI_DIM, ' ');
+    for (int i = 0, free_from = 0; i < n; i++) {
+        int w = snprintf(text, sizeof text, "%d", count[i]), x = pl->a.x - in.x + tui_plane_col(pl, count[i]) - (w - 1) / 2;
+        if (x < free_from || x + w > in.w) continue;
+        tui_text(in, x, pl->a.h + 1, TUI_DIM, text);
+        free_from = x + w + 1;
+    }
+}
+
 void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
     char title[64], right[48] = "", buf[32];
@@ -77,13 +88,14 @@ void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     struct cut_usl fit;
     char why[160];
     snprintf(title, sizeof title, "%s tok/s by threads", unit_of(p));
-    snprintf(right, sizeof right, "%s %s%s", p->type, cut_tier_name(p->tier), p->pin ? " pinned" : "");
+    snprintf(right, sizeof right, "%s %s", p->type, cut_tier_name(p->tier));
     struct tui_area in = perf_pane(v, a, PERF_SWEEP, title, right);
     if (!n) { perf_nothing(in, "t measures the speed with 1, 2, .. threads; b measures everything there is on this screen."); return; }
     double roof = tui_perf_roof(p), top = v->times ? top_of(p, count, n, roof) : 1, last = count[n - 1];
-    struct tui_plane pl = tui_plane_open(tui_part(in, 0, 0, in.w, in.h - 1), (struct tui_axis){ 1 - 0.04 * last, last * 1.04, false },
+    struct tui_plane pl = tui_plane_open(tui_part(in, 0, 0, in.w, in.h - 1), (struct tui_axis){ 0, fmax(last, 4) * 1.04, false },
                                          (struct tui_axis){ 0, top, false }, 6, v->level);
-    if (!v->times) for (int y = 0; y < pl.a.h; y++) tui_text_right(in, 6, y, TUI_DIM, "      ");
+    draw_counts(in, &pl, count, n);
+    for (int y = 0; y < pl.a.h && !v->times; y++) tui_text(in, 0, y, TUI_DIM, "      ");
     if (v->times) {
         double one = count[0] == 1 ? tui_perf_find(p, p->prefill, p->tier, 1, 0)->at.tps.median : 0;
         if (one > 0) tui_plane_line(&pl, 1, one, last, one * last, TUI_DIM, '.', 3);
@@ -123,17 +135,16 @@ static int draw_verdict(const struct perf_view *v, struct tui_area in, int y) {
     struct cut_usl fit;
     int best, differs = 0, same = tui_perf_same_bytes(p, &differs);
     char why[160], line[256], b[32];
-    if (tui_perf_best(p, &fit, &best, why)) {
+    if (v->times && tui_perf_best(p, &fit, &best, why)) {
         if (in.w >= 44)
             tui_textf(in, 1, y++, TUI_DERIVED, "USL fit  serial %s   crosstalk %s", perf_figure(v, b, "%.1f %%", 100 * fit.sigma),
                       perf_figure(v, line, "%.4f", fit.kappa));
-        else tui_textf(in, 1, y++, TUI_DERIVED, "fit: serial %s, crosstalk %s", perf_figure(v, b, "%.1f%%", 100 * fit.sigma), perf_figure(v, line, "%.3f", fit.kappa));
-        if (v->times) snprintf(line, sizeof line, "best t = %d: %s", best, why);
-        else snprintf(line, sizeof line, "best t = ~");
+        else tui_textf(in, 1, y++, TUI_DERIVED, "USL serial %s, cross %s", perf_figure(v, b, "%.1f%%", 100 * fit.sigma), perf_figure(v, line, "%.3f", fit.kappa));
+        snprintf(line, sizeof line, "best t = %d: %s", best, why);
         y = tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y, TUI_GOOD, line);
     }
     if (same >= 0 && y < in.h) {
-        if (same) tui_text(in, 1, y++, TUI_TEXT, in.w < 44 ? "same bytes for every t: yes" : "the logits are the same bytes for every t: yes");
+        if (same) tui_text(in, 1, y++, TUI_TEXT, in.w < 44 ? "same bytes for every t: yes" : "logits: the same bytes for every t: yes");
         else tui_textf(in, 1, y++, TUI_BAD, "same bytes for every t: no, t=%d differs", differs);
     }
     return y;
@@ -143,7 +154,8 @@ void perf_draw_table(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
     int count[TUI_PERF_POINTS], n = perf_counts(p, count);
     char right[48];
-    if (p->machine.cores && p->machine.cores < p->machine.cpus)
+    if (a.w < 44) snprintf(right, sizeof right, "%d cpu%s", p->machine.cpus, p->machine.cpus == 1 ? "" : "s");
+    else if (p->machine.cores && p->machine.cores < p->machine.cpus)
         snprintf(right, sizeof right, "%d cores, %d processors", p->machine.cores, p->machine.cpus);
     else snprintf(right, sizeof right, "%d processor%s", p->machine.cpus, p->machine.cpus == 1 ? "" : "s");
     struct tui_area frame = perf_pane(v, a, PERF_SWEEP, "table", v->times ? right : NULL), in = frame;

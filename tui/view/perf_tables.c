@@ -43,8 +43,8 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
         if (v->times && in.w > 54) tui_bar(in, 46, y, in.w - 47, TUI_SERIES1, q->at.tps.median / most);
     }
     if (n + 1 < in.h)
-        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 66 ? "predicted: the speed with no context x bytes then / (weights + keys and values) now"
-                                                                   : "predicted from bytes: weights + keys and values");
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 82 ? "predicted: the speed with no context x bytes then / bytes now (weights + K and V)"
+                                                                   : "predicted: no context's speed x its bytes / bytes now (weights + K, V)");
 }
 
 /* ---- kernels */
@@ -107,8 +107,8 @@ void perf_draw_diff(struct perf_view *v, struct tui_area a) {
         tui_text_right(in, 44, y + 1, TUI_TEXT, perf_tps(v, c->before, b));
         tui_text_right(in, 53, y + 1, TUI_TEXT, perf_tps(v, c->after, b));
         tui_text_right(in, 62, y + 1, st, perf_figure(v, b, "%+.1f%%", by));
-        int x = tui_text_right(in, 69, y + 1, TUI_TEXT, perf_figure(v, b, c->p < 0.001 ? "<.001" : "%.3f", c->p));
-        (void)x;
+        if (c->p < 0.001) tui_text_right(in, 69, y + 1, TUI_TEXT, perf_figure(v, b, "<.001"));
+        else tui_text_right(in, 69, y + 1, TUI_TEXT, perf_figure(v, b, "%.3f", c->p));
         if (in.w > 82 && v->times) tui_text(in, 71, y + 1, st, c->significant ? "significant" : "within noise");
         else if (v->times) tui_text_right(in, in.w - 1, y + 1, st, c->significant ? "signif." : "noise");
         if (v->focus == PERF_DIFF && v->diff.top + y == v->diff.cursor) tui_put(in, 0, y + 1, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));

@@ -1,0 +1,300 @@
+/* perf.c - what follows from measurements, on measurements made up here: groups, roofs, predictions, comparisons, files; and every
+ * panel drawn with them, against golden screens (tests/view/perf-drawn-*.txt; CUT_UPDATE=1 writes them). */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+#include "tui/json.h"
+#include "tui/perf.h"
+#include "tui/view/perf.h"
+
+/* ---- a measurement: 2 layers, 3 threads, 8 processors */
+
+static struct tui_perf_point point(bool prefill, enum cut_tier tier, int threads, int depth, double tps, double spread) {
+    struct tui_perf_point q = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .tokens = prefill ? 64 : 8, .ulps = NAN };
+    double runs[5] = { tps - spread, tps - spread / 2, tps, tps + spread / 2, tps + spread };
+    cut_speed_of(&q.at.tps, runs, 5);
+    q.at.bytes = 142900000;
+    q.at.read = tps * 142.9e6;
+    q.at.waited = 0.004 * threads;
+    q.at.print = 7;
+    return q;
+}
+
+static struct tui_perf_profile *profile(bool prefill) {
+    static const struct { const char *name; enum tui_perf_kind kind; int weight; double share, ops; } kinds[] = {
+        { "attn_norm", TUI_PERF_NORM, -1, 0.01, 0.5 },       { "q+k+v", TUI_PERF_QKV, CUT_Q8_0, 0.2, 1.88 },
+        { "scores+pattern+z", TUI_PERF_ATTENTION, -1, 0.12, 1.5 }, { "attn_out+resid_mid", TUI_PERF_ATTN_OUT, CUT_Q8_0, 0.09, 1.88 },
+        { "gate+up+act", TUI_PERF_GATE_UP, CUT_Q8_0, 0.38, 1.88 }, { "ffn_out+resid_post", TUI_PERF_DOWN, CUT_Q8_0, 0.2, 1.88 },
+    };
+    enum { LAYERS = 2, KINDS = 6, THREADS = 3, STEPS = LAYERS * KINDS + 1 };
+    struct tui_perf_profile *p = calloc(1, sizeof *p);
+    *p = (struct tui_perf_profile){ .refs = 1, .prefill = prefill, .tier = CUT_TIER_REF, .threads = THREADS, .n_tokens = prefill ? 64 : 1, .passes = 15,
+                                    .n_steps = STEPS, .n_layer = LAYERS, .step = calloc(STEPS, sizeof *p->step),
+                                    .span = calloc(STEPS * THREADS, sizeof *p->span) };
+    int64_t now = 1000, many = prefill ? 20 : 1;
+    for (int i = 0; i < STEPS; i++) {
+        bool last = i == STEPS - 1;
+        int k = i % KINDS;
+        struct tui_perf_step *s = &p->step[i];
+        *s = (struct tui_perf_step){ .kind = last ? TUI_PERF_OUTPUT : kinds[k].kind, .layer = last ? -1 : i / KINDS, .weight = last ? CUT_Q8_0 : kinds[k].weight };
+        snprintf(s->name, sizeof s->name, "%s", last ? "logits" : kinds[k].name);
+        int64_t ns = last ? 200000 : (int64_t)(kinds[k].share * 1e6);
+        s->bytes = (uint64_t)ns * 30;                          /* 30 GB/s */
+        s->flops = (uint64_t)((double)s->bytes * (last ? 1.88 : kinds[k].ops) * (prefill ? 64 : 1));
+        s->t0 = now;
+        s->t1 = now += ns * many;
+        for (int t = 0; t < THREADS; t++) p->span[i * THREADS + t] = (struct cut_span){ s->t0, s->t1 - (t * ns * many * (s->kind == TUI_PERF_ATTENTION ? 3 : 1)) / 12 };
+    }
+    p->wall = now + 9000;
+    return p;
+}
+
+static struct tui_perf *sample(void) {
+    static const double decode[] = { 41.5, 80.8, 116.7, 148.3, 0, 197.5, 0, 228.6 };
+    struct tui_perf *p = calloc(1, sizeof *p);
+    *p = (struct tui_perf){ .threads = 3, .tier = CUT_TIER_REF, .model = "made-up.gguf", .type = "q8_0", .bits = 8.5, .cell_bytes = 23040,
+                            .decode_tokens = 8, .prefill_tokens = 64, .machine = { .cpus = 8, .cores = 4, .governor = "performance", .load = 0.1 } };
+    p->config.n_head = 8;
+    p->config.n_layer = 2;
+    p->config.n_params = 134515008;
+    for (int t = 1; t <= 8; t++)
+        if (decode[t - 1] > 0) p->point[p->n_points++] = point(false, CUT_TIER_REF, t, 0, decode[t - 1], t == 4 ? 14 : 1);
+    p->point[0].ulps = p->point[2].ulps = 0;
+    static const int depth[] = { 512, 1024, 1536 };
+    static const double behind[] = { 107, 100, 80 };
+    for (int i = 0; i < 3; i++) p->point[p->n_points++] = point(false, CUT_TIER_REF, 3, depth[i], behind[i], 1);
+    p->peaks.n = 5;
+    p->peaks.peak[0] = (struct cut_peak){ CUT_PEAK_READ, CUT_TIER_AUTO, "read", 1, 12e9, 12e9 };
+    p->peaks.peak[1] = (struct cut_peak){ CUT_PEAK_READ, CUT_TIER_AUTO, "read", 8, 38e9, 37e9 };
+    p->peaks.peak[2] = (struct cut_peak){ CUT_PEAK_F32, CUT_TIER_REF, "vfmadd", 8, 610e9, 600e9 };
+    p->peaks.peak[3] = (struct cut_peak){ CUT_PEAK_INT8, CUT_TIER_REF, "vpdpbusd", 8, 2400e9, 2400e9 };
+    p->peaks.peak[4] = (struct cut_peak){ CUT_PEAK_INT8, CUT_TIER_REF, "vpdpbusd", 1, 300e9, 300e9 };
+    for (int i = 2; i < 5; i++) p->peaks.peak[i].tier = cut_tier_best();       /* plain C is held against the best there is */
+    p->peaks_bytes = 142900000;
+    p->profile[0] = profile(false);
+    p->profile[1] = profile(true);
+    return p;
+}
+
+static void drop(struct tui_perf *p) {
+    for (int i = 0; i < 2; i++) tui_perf_profile_free(p->profile[i]);
+    free(p);
+}
+
+/* ---- what follows from it */
+
+static enum tui_perf_kind kind(const char *op, const char *weight, const char *op2) {
+    struct cut_step a = { .name = "a", .op = op, .weight = weight }, b = { .name = "b", .op = op2 };
+    const struct cut_step *line[] = { &a, &b };
+    return tui_perf_kind_of(line, op2 ? 2 : 1);
+}
+
+TEST(perf_kinds_of_steps) {
+    CHECK(kind("matmul", "blk.3.attn_q.weight", "matmul") == TUI_PERF_QKV);
+    CHECK(kind("matmul", "blk.3.attn_output.weight", "add") == TUI_PERF_ATTN_OUT);
+    CHECK(kind("matmul", "blk.12.ffn_up.weight", NULL) == TUI_PERF_GATE_UP);
+    CHECK(kind("matmul", "blk.12.ffn_down.weight", "add") == TUI_PERF_DOWN);
+    CHECK(kind("matmul", "token_embd.weight", NULL) == TUI_PERF_OUTPUT);
+    CHECK(kind("matmul", "output.weight", NULL) == TUI_PERF_OUTPUT);
+    CHECK(kind("scores", NULL, "softmax") == TUI_PERF_ATTENTION);
+    CHECK(kind("rms_norm", "blk.0.attn_norm.weight", "quantize") == TUI_PERF_NORM);
+    CHECK(kind("get_rows", "token_embd.weight", NULL) == TUI_PERF_REST);
+    CHECK(kind("rope", NULL, "store") == TUI_PERF_REST);
+}
+
+TEST(perf_work_and_waiting_add_up_to_the_steps) {
+    struct tui_perf *p = sample();
+    struct tui_perf_sums s;
+    struct tui_perf_op_sum op[16];
+    tui_perf_sum(&s, p->profile[0]);
+    double sum = s.barrier, steps = 0;
+    for (int k = 0; k < TUI_PERF_KINDS; k++) sum += s.work[k];
+    CHECK(fabs(sum - s.all) < 1e-12 && fabs(s.all - 2.2e-3) < 1e-9 && s.wall > s.all, "%g %g", sum, s.all);
+    CHECK(fabs(s.work[TUI_PERF_ATTENTION] - 0.24e-3 * 0.75) < 1e-9);   /* its threads work 1, 3/4 and 1/2 of it */
+    int n = tui_perf_op_sums(p->profile[0], op, 16);
+    CHECK(n == 7);
+    for (int i = 0; i < n; i++) steps += op[i].seconds;
+    CHECK(fabs(steps - s.all) < 1e-12 && op[4].n == 2 && !strcmp(op[4].name, "gate+up+act"));
+    drop(p);
+}
+
+TEST(perf_roofs_and_predictions) {
+    struct tui_perf *p = sample();
+    CHECK(tui_perf_read_peak(p) == 38e9 && tui_perf_op_peak(p, CUT_PEAK_INT8) == 2400e9);
+    CHECK(tui_perf_op_peak(p, CUT_PEAK_BF16) == 610e9);                /* none of its own: as floats */
+    CHECK(tui_perf_main_type(p) == CUT_Q8_0 && tui_perf_peak_kind(CUT_Q4_K) == CUT_PEAK_INT8 && tui_perf_peak_kind(CUT_F16) == CUT_PEAK_F32 &&
+          tui_perf_peak_kind(-1) == CUT_PEAK_F32 && tui_perf_peak_kind(CUT_BF16) == CUT_PEAK_BF16);
+    CHECK(fabs(tui_perf_roof(p) - 38e9 / 142.9e6) < 1e-6);
+    CHECK(tui_perf_predict(100, 1000, 10, 100) == 50 && tui_perf_predict(100, 0, 10, 1) == 0);
+    struct cut_usl fit;
+    int best, differs;
+    char why[160];
+    CHECK(tui_perf_best(p, &fit, &best, why) && best == 8 && strstr(why, "limit"), "%d %s", best, why);
+    p->point[1] = point(false, CUT_TIER_REF, 2, 0, 10, 1);             /* two threads slower than one */
+    for (int i = 2; i < 6; i++) p->point[i].threads = 100 + i;
+    CHECK(tui_perf_best(p, &fit, &best, why) && best == 1 && strstr(why, "slower"), "%d %s", best, why);
+    for (int i = 2; i < 6; i++) p->point[i].threads = i + 1;
+    CHECK(tui_perf_same_bytes(p, &differs) == 1);
+    p->point[3].at.print = 8;
+    CHECK(tui_perf_same_bytes(p, &differs) == 0 && differs == 4);
+    p->tier = CUT_TIER_COUNT;                                          /* nothing was measured with these */
+    CHECK(tui_perf_same_bytes(p, &differs) == -1 && !tui_perf_best(p, &fit, &best, why));
+    drop(p);
+}
+
+/* ---- runs */
+
+static struct tui_perf_saved *run(const char *name, double tps) {
+    struct tui_perf_saved *s = calloc(1, sizeof *s);
+    snprintf(s->name, sizeof s->name, "%s", name);
+    snprintf(s->date, sizeof s->date, "2026-01-02T03:04:05Z");
+    snprintf(s->model, sizeof s->model, "a \"quoted\" \\ name \xC3\xA9.gguf");
+    snprintf(s->type, sizeof s->type, "q8_0");
+    memset(s->weights, 'a', 64);
+    snprintf(s->compiler, sizeof s->compiler, "gcc");
+    s->n = 2;
+    for (int f = 0; f < 2; f++) {
+        snprintf(s->figure[f].name, sizeof s->figure[f].name, f ? "prefill 64, 1 thread, ref" : "decode, 1 thread, ref");
+        s->figure[f].n = 5;
+        for (int i = 0; i < 5; i++) s->figure[f].run[i] = f ? 50 + i : tps + 0.1 * i;
+    }
+    return s;
+}
+
+TEST(perf_runs_are_written_read_and_compared) {
+    struct tui_perf_saved *a = run("0001", 100), *b = run("0002", 110), *back = calloc(1, sizeof *back);
+    struct tui_perf_diff *d = calloc(1, sizeof *d);
+    struct cut_err err = { 0 };
+    const char *path = test_tmp("run.json");
+    REQUIRE(!tui_perf_write(a, path, &err), "%s", err.msg);
+    REQUIRE(!tui_perf_read(back, path, &err), "%s", err.msg);
+    CHECK(!memcmp(back, a, sizeof *a));
+    REQUIRE(!tui_perf_compare(d, back, b, &err), "%s", err.msg);
+    CHECK(d->n == 2 && d->change[0].significant && d->change[0].p < 0.01 && fabs(d->change[0].after - 110.2) < 1e-9);
+    CHECK(!d->change[1].significant && d->change[1].p == 1 && !d->differs[0]);
+    snprintf(b->compiler, sizeof b->compiler, "clang");
+    CHECK(!tui_perf_compare(d, a, b, &err) && !strcmp(d->differs, "compiler"));
+    b->weights[0] = 'b';
+    CHECK(tui_perf_compare(d, a, b, &err) == CUT_EUSAGE && strstr(err.msg, "0001") && strstr(err.msg, "other weights"), "%s", err.msg);
+    b->weights[0] = 'a';
+    b->n = 0;
+    CHECK(tui_perf_compare(d, a, b, &err) == CUT_EUSAGE && strstr(err.msg, "no figure"), "%s", err.msg);
+    free(a), free(b), free(back), free(d);
+}
+
+TEST(perf_bad_run_files_are_named) {
+    static const struct { const char *text, *says; } bad[] = {
+        { "", "the text ends" }, { "{", "a name in quotes" }, { "{\"a\": }", "not a number" }, { "{\"a\": 1", "not closed" },
+        { "{\"format\": \"x\"} y", "something follows" }, { "{\"format\": \"cutaway-bench-9\"}", "cutaway-bench-9" }, { "[1, 2]", "\"format\" is missing" },
+        { "{\"format\": \"cutaway-bench-1\", \"name\": 5}", "\"name\" is missing" }, { "{\n\n\"a\": \"b", "line 3" },
+    };
+    struct tui_perf_saved *s = calloc(1, sizeof *s);
+    struct cut_err err;
+    const char *path = test_tmp("bad.json");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        FILE *f = fopen(path, "w");
+        REQUIRE(f);
+        fputs(bad[i].text, f);
+        fclose(f);
+        err.msg[0] = 0;
+        CHECK(tui_perf_read(s, path, &err) == CUT_EFILE && strstr(err.msg, bad[i].says) && strstr(err.msg, "bad.json"), "%s: %s", bad[i].text, err.msg);
+    }
+    CHECK(tui_perf_read(s, "no/such/file.json", &err) == CUT_ESYSTEM);
+    free(s);
+}
+
+TEST(perf_json_values) {
+    static const char text[] = "{\"s\": \"a\\u00e9\\ud83d\\ude00\\n\\\"\", \"n\": [-1.5e2, 0, true, null], \"o\": {}}";
+    struct tui_json *j;
+    struct cut_err err;
+    REQUIRE(!tui_json_parse(&j, "text", text, sizeof text - 1, &err), "%s", err.msg);
+    CHECK(!strcmp(tui_json_get(j, "s")->text, "a\xC3\xA9\xF0\x9F\x98\x80\n\""));
+    const struct tui_json *n = tui_json_get(j, "n")->first;
+    CHECK(n->number == -150 && n->next->next->kind == TUI_JSON_BOOL && n->next->next->number == 1 && n->next->next->next->kind == TUI_JSON_NULL);
+    CHECK(!tui_json_get(j, "x") && !tui_json_get(n, "x") && !tui_json_get(j, "o")->first);
+    tui_json_free(j);
+    char deep[80];
+    memset(deep, '[', sizeof deep);
+    CHECK(tui_json_parse(&j, "deep", deep, sizeof deep, &err) == CUT_EFILE && strstr(err.msg, "too deep"));
+}
+
+/* ---- panels */
+
+static void shoot(FILE *f, struct perf_view *v, int w, int h, const char *what) {
+    struct tui_grid g;
+    char *row = malloc((size_t)w * 8 + 1);
+    tui_grid_init(&g, w, h, true);
+    tui_grid_clear(&g);
+    perf_draw(v, tui_whole(&g));
+    fprintf(f, "# %s  %dx%d\n", what, w, h);
+    for (int y = 0; y < h; y++) {
+        size_t n = tui_grid_row(&g, y, row);
+        while (n && row[n - 1] == ' ') n--;
+        fprintf(f, "%.*s\n", (int)n, row);
+    }
+    free(row);
+    tui_grid_done(&g);
+}
+
+static void against_golden(const char *path, const char *got) {
+    size_t n;
+    if (getenv("CUT_UPDATE")) {
+        FILE *f = fopen(path, "w");
+        if (f) fputs(got, f), fclose(f);
+    }
+    char *want = test_read(path, &n);
+    REQUIRE(want, "%s is missing: CUT_UPDATE=1 writes it", path);
+    const char *a = want, *b = got;
+    for (int line = 1; *a || *b; line++) {
+        size_t la = strcspn(a, "\n"), lb = strcspn(b, "\n");
+        if (la != lb || memcmp(a, b, la)) {
+            test_fail(path, line, "the screen differs\n      want %.*s\n      got  %.*s", (int)la, a, (int)lb, b);
+            break;
+        }
+        a += la + (a[la] == '\n');
+        b += lb + (b[lb] == '\n');
+    }
+    free(want);
+}
+
+static void draw_all(const char *golden, int w, int h) {
+    static const struct { enum perf_panel focus; const char *what; } panels[] = {
+        { PERF_SWEEP, "threads" }, { PERF_ROOF, "roofline" }, { PERF_GANTT, "a layer by threads" }, { PERF_CONTEXT, "contexts" }, { PERF_DIFF, "runs" },
+    };
+    struct tui_perf *p = sample();
+    struct tui_perf_saved *a = run("0001", 100), *b = run("0002", 110);
+    struct perf_view v = { .perf = p, .times = true };
+    char *out;
+    size_t len;
+    CHECK(!tui_perf_compare(&p->diff, a, b, NULL));
+    p->has_diff = true;
+    FILE *f = open_memstream(&out, &len);
+    for (size_t i = 0; i < sizeof panels / sizeof *panels; i++) {
+        v.focus = panels[i].focus;
+        v.below = v.focus == PERF_DIFF ? PERF_DIFF : PERF_CONTEXT;
+        if (w < 120 || v.focus == PERF_SWEEP || v.focus == PERF_DIFF) shoot(f, &v, w, h, panels[i].what);
+    }
+    v.focus = PERF_ROOF;
+    v.below = PERF_CONTEXT;
+    v.what_if = true;
+    p->prefill = true;
+    shoot(f, &v, w, h, "prefill, what if");
+    for (int x = 80; x < 170; x += 7)                          /* no size may draw outside; ASan looks */
+        for (int y = 21; y < 50; y += 9) {
+            FILE *null = fopen("/dev/null", "w");
+            v.focus = (enum perf_panel)((x + y) % PERF_PANELS);
+            if (null) shoot(null, &v, x, y, ""), fclose(null);
+        }
+    fclose(f);
+    against_golden(golden, out);
+    free(out), free(a), free(b);
+    drop(p);
+}
+
+/* The kernels' panel says what this processor has, so the goldens hold on x86-64 with AVX-512 alone. */
+TEST(perf_panels_drawn) {
+    if (cut_tier_best() != CUT_TIER_AVX512) SKIP("the pictures list the kernels of a processor with AVX-512");
+    draw_all("tests/view/perf-drawn-80.txt", 80, 21);
+    draw_all("tests/view/perf-drawn-160.txt", 160, 45);
+}
