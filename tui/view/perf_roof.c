@@ -185,7 +185,8 @@ static void draw_what_if(const struct perf_view *v, struct tui_area a) {
     }
     if (a.h > N_WHAT_IF + 2)
         tui_text_wrap(tui_part(a, 0, 0, a.w, a.h), N_WHAT_IF + 2, TUI_DERIVED,
-                      "2 flop for each weight, over its bytes: fewer bits move decode to the right, up the slope. What a format's unpacking costs, K and the 4 screen measure.");
+                      "2 flop for each weight, over its bytes: fewer bits move decode to the right, up the slope. "
+                      "What unpacking a format costs shows only when it is measured.");
 }
 
 /* ---- the panel */

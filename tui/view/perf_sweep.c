@@ -38,16 +38,16 @@ int perf_counts(const struct tui_perf *p, int out[TUI_PERF_POINTS]) {
 
 static const char *unit_of(const struct tui_perf *p) { return p->prefill ? "prefill" : "decode"; }
 
-/* The roof, named by what it is made of: all of it where there is room. */
-static void draw_roof_name(const struct perf_view *v, const struct tui_plane *pl, double roof, int y) {
+/* The roof by its name, with what it is made of where there is room. */
+static const char *roof_name(const struct perf_view *v, double roof, bool wide, char text[96]) {
     const struct tui_perf *p = v->perf;
-    char text[96], b1[32], b2[32], b3[16];
+    char b1[32], b2[32], b3[16];
     const char *what = p->prefill ? "compute roof" : "read roof";
-    if (p->prefill || pl->a.w < 50) snprintf(text, sizeof text, " %s %s ", what, perf_tps(v, roof, b1));
+    if (p->prefill || !wide) snprintf(text, 96, "%s %s", what, perf_tps(v, roof, b1));
     else
-        snprintf(text, sizeof text, " %s %s / %s a token = %s ", what, perf_gb(v, tui_perf_read_peak(p), b1),
+        snprintf(text, 96, "%s %s / %s a token = %s", what, perf_gb(v, tui_perf_read_peak(p), b1),
                  tui_bytes((uint64_t)(tui_perf_read_peak(p) / roof), b3), perf_tps(v, roof, b2));
-    tui_text(pl->a, 0, y, TUI_WARN, text);           /* on the left, where few threads are far below it */
+    return text;
 }
 
 static void draw_fit(const struct tui_plane *pl, const struct cut_usl *fit, double from, double to) {
@@ -83,7 +83,7 @@ static void draw_counts(struct tui_area in, const struct tui_plane *pl, const in
 
 void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
-    char title[64], right[48] = "", buf[32];
+    char title[64], right[48] = "", name[96];
     int count[TUI_PERF_POINTS], n = perf_counts(p, count), best;
     struct cut_usl fit;
     char why[160];
@@ -101,14 +101,19 @@ void perf_draw_plot(struct perf_view *v, struct tui_area a) {
         if (one > 0) tui_plane_line(&pl, 1, one, last, one * last, TUI_DIM, '.', 3);
         if (roof > 0 && roof <= top) tui_plane_line(&pl, 1, roof, last, roof, TUI_WARN, '-', 2);
         if (tui_perf_best(p, &fit, &best, why) && last > 2) draw_fit(&pl, &fit, 1, last);
-        if (roof > 0) draw_roof_name(v, &pl, roof, roof <= top ? tui_plane_row(&pl, roof) : 0);
+        if (roof > 0 && roof <= top)           /* on the left, where few threads are far below it */
+            tui_textf(pl.a, 0, tui_plane_row(&pl, roof), TUI_WARN, " %s ", roof_name(v, roof, pl.a.w >= 50, name));
         for (int i = 0; i < n; i++) draw_point(&pl, tui_perf_find(p, p->prefill, p->tier, count[i], 0));
     }
     int x = tui_text(in, 7, in.h - 1, TUI_SERIES1, in.g->ascii ? "o" : "\u25CF");
     x = tui_text(in, x, in.h - 1, TUI_DIM, " measured  ");
-    x = tui_text(in, x, in.h - 1, TUI_DIM, in.g->ascii ? ". perfect  : fit  " : "\u2804 perfect  ");
-    if (roof > top && v->times) tui_textf(in, x, in.h - 1, TUI_WARN, "roof %s, above", perf_tps(v, roof, buf));
-    else if (roof > 0) tui_text(in, x, in.h - 1, TUI_WARN, "- roof");
+    if (roof > top && v->times) {
+        tui_text_fit(in, x, in.w, in.h - 1, TUI_WARN, roof_name(v, roof, in.w >= 60, name));
+        tui_text(in, x + tui_text_width(in.g, name), in.h - 1, TUI_WARN, ", above");
+    } else {
+        x = tui_textf(in, x, in.h - 1, TUI_DIM, "%s perfect  : fit  ", in.g->ascii ? "." : "\u00B7");
+        if (roof > 0) tui_text(in, x, in.h - 1, TUI_WARN, "- roof");
+    }
 }
 
 /* ---- the table */
@@ -139,7 +144,8 @@ static int draw_verdict(const struct perf_view *v, struct tui_area in, int y) {
         if (in.w >= 44)
             tui_textf(in, 1, y++, TUI_DERIVED, "USL fit  serial %s   crosstalk %s", perf_figure(v, b, "%.1f %%", 100 * fit.sigma),
                       perf_figure(v, line, "%.4f", fit.kappa));
-        else tui_textf(in, 1, y++, TUI_DERIVED, "USL serial %s, cross %s", perf_figure(v, b, "%.1f%%", 100 * fit.sigma), perf_figure(v, line, "%.3f", fit.kappa));
+        else tui_textf(in, 1, y++, TUI_DERIVED, "USL serial %s, cross %s", perf_figure(v, b, fit.sigma < 1 ? "%.1f%%" : "%.0f%%", 100 * fit.sigma),
+                       perf_figure(v, line, "%.3f", fit.kappa));
         snprintf(line, sizeof line, "best t = %d: %s", best, why);
         y = tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y, TUI_GOOD, line);
     }

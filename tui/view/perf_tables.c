@@ -94,8 +94,9 @@ void perf_draw_diff(struct perf_view *v, struct tui_area a) {
     else snprintf(title, sizeof title, "now against an earlier run");
     struct tui_area frame = perf_pane(v, a, PERF_DIFF, title, NULL), in = frame;
     if (!v->perf->has_diff) { perf_nothing(in, "D compares with an earlier run, which S saved."); return; }
-    tui_text(in, 2, 0, TUI_DIM, "figure                              before      now   change      p");
-    int rows = in.h - 2;
+    int rows = in.h - 2, x = in.w > 90 ? 42 : 33;          /* where the names end */
+    tui_text(in, 2, 0, TUI_DIM, "figure");
+    tui_text(in, x, 0, TUI_DIM, "  before     now  change     p");
     v->diff.n = d->n;
     tui_list_show(&v->diff, rows);
     for (int y = 0; y < rows && v->diff.top + y < d->n; y++) {
@@ -103,20 +104,19 @@ void perf_draw_diff(struct perf_view *v, struct tui_area a) {
         char b[32];
         double by = c->before > 0 ? 100 * (c->after / c->before - 1) : 0;
         tui_style st = !v->times || !c->significant ? TUI_TEXT : by > 0 ? TUI_GOOD | TUI_BOLD : TUI_BAD | TUI_BOLD;
-        tui_text_fit(in, 2, 35, y + 1, TUI_TEXT, c->name);
-        tui_text_right(in, 44, y + 1, TUI_TEXT, perf_tps(v, c->before, b));
-        tui_text_right(in, 53, y + 1, TUI_TEXT, perf_tps(v, c->after, b));
-        tui_text_right(in, 62, y + 1, st, perf_figure(v, b, "%+.1f%%", by));
-        if (c->p < 0.001) tui_text_right(in, 69, y + 1, TUI_TEXT, perf_figure(v, b, "<.001"));
-        else tui_text_right(in, 69, y + 1, TUI_TEXT, perf_figure(v, b, "%.3f", c->p));
-        if (in.w > 82 && v->times) tui_text(in, 71, y + 1, st, c->significant ? "significant" : "within noise");
-        else if (v->times) tui_text_right(in, in.w - 1, y + 1, st, c->significant ? "signif." : "noise");
+        tui_text_fit(in, 2, x, y + 1, TUI_TEXT, c->name);
+        tui_text_right(in, x + 8, y + 1, TUI_TEXT, perf_tps(v, c->before, b));
+        tui_text_right(in, x + 16, y + 1, TUI_TEXT, perf_tps(v, c->after, b));
+        tui_text_right(in, x + 24, y + 1, st, perf_figure(v, b, "%+.1f%%", by));
+        if (c->p < 0.001) tui_text_right(in, x + 30, y + 1, TUI_TEXT, perf_figure(v, b, "<.001"));
+        else tui_text_right(in, x + 30, y + 1, TUI_TEXT, perf_figure(v, b, "%.3f", c->p));
+        if (v->times) tui_text(in, x + 32, y + 1, st, c->significant ? "significant" : "within noise");
         if (v->focus == PERF_DIFF && v->diff.top + y == v->diff.cursor) tui_put(in, 0, y + 1, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
     }
     tui_scrollbar(tui_part(frame, frame.w - 1, 1, 1, rows), 0, &v->diff);
     if (v->times && d->differs[0]) tui_textf(in, 2, in.h - 1, TUI_WARN, "same weights; not the same: %s", d->differs);
-    else tui_text(in, 2, in.h - 1, TUI_DIM, in.w > 82 ? "same weights, processor, governor and compiler; medians, rank test of Mann and Whitney; p below .05 is significant"
-                                                     : "same weights and machine; medians, rank test (Mann-Whitney), p < .05");
+    else if (in.w < 120) tui_text(in, 2, in.h - 1, TUI_DIM, "same weights and machine; medians, rank test (Mann-Whitney), p < .05");
+    else tui_text(in, 2, in.h - 1, TUI_DIM, "same weights, processor, governor and compiler; medians, rank test of Mann and Whitney, p < .05 is significant");
 }
 
 void perf_draw_menu(struct perf_view *v, struct tui_area screen) {
