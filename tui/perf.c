@@ -10,6 +10,11 @@
 #include "tui/screen/mem.h"
 
 enum { MOST_ITEMS = 64 };
+#ifdef __clang__
+#define COMPILER __VERSION__           /* begins with its name */
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
 
 enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
 struct item {
@@ -314,7 +319,7 @@ static void figures(const struct tui_perf_work *w, struct tui_perf_saved *s) {
     snprintf(s->weights, sizeof s->weights, "%s", w->hash);
     snprintf(s->governor, sizeof s->governor, "%s", n->machine.governor);
     snprintf(s->processor, sizeof s->processor, "%s", n->machine.processor);
-    snprintf(s->compiler, sizeof s->compiler, "%.60s", __VERSION__);
+    snprintf(s->compiler, sizeof s->compiler, "%.60s", COMPILER);
     for (int i = 0; i < n->n_points; i++) {
         tui_perf_point_name(&n->point[i], s->figure[i].name);
         s->figure[i].n = n->point[i].at.tps.n;
