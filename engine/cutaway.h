@@ -434,6 +434,16 @@ int cut_cpu_count(void);       /* processors this process may use */
 double cut_clock(void);        /* seconds, monotonic */
 int64_t cut_clock_ns(void);    /* the same in nanoseconds */
 
+/* A file that appears whole or not at all: written beside its path, flushed to the disk, and renamed, so that a full disk or a kill leaves
+ * what stood there. A link is followed and the file's mode kept; a device, a folder, or a file that may not be written is refused
+ * (CUT_ESYSTEM). */
+struct cut_save { FILE *f; char *path, *temp; };           /* f: to write to; the names belong to it */
+/* On failure *s is empty, and closing it does nothing. */
+enum cut_status cut_save_open(struct cut_save *s, const char *path, struct cut_err *err);
+/* st: how the writing went; an error of the stream counts, too. CUT_OK: the file is at its path. Otherwise st, or what went wrong
+ * here, and the temporary file is gone. */
+enum cut_status cut_save_close(struct cut_save *s, enum cut_status st, struct cut_err *err);
+
 /* SHA-256 (FIPS 180-4) of a file, as 64 hexadecimal digits and a zero. */
 enum cut_status cut_sha256_file(const char *path, char hex[65], struct cut_err *err);
 /* The same in pieces. */

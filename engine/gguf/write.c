@@ -3,13 +3,12 @@
  * The reader is the judge: every metadata entry as it is added, and the whole header before it is written, goes through
  * cut_gguf_parse. So what this file writes is what read.c accepts, and the rules are stated once.
  *
- * A file appears at its path whole or not at all: it is written beside it, flushed to the disk, and renamed. */
+ * A file appears at its path whole or not at all (cut_save). Its megabytes go to the descriptor itself, past the stream's buffer. */
 #define _GNU_SOURCE                    /* fallocate */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/gguf/gguf.h"
@@ -244,44 +243,17 @@ static enum cut_status put_all(struct output *o, const struct cut_gguf_writer *w
         st = w->tensor[i].data ? put(o, w->tensor[i].data, (size_t)t->bytes) : put_filled(o, t, fill, user);
         if (!st) st = pad(o, w->alignment);
     }
-    if (!st && fsync(o->fd)) st = cut_fail(o->err, CUT_ESYSTEM, "%s: cannot write: %s", o->path, strerror(errno));
     return st;
-}
-
-/* The rename itself is on the disk when the folder is. Some file systems cannot sync a folder; the file is whole anyway. */
-static void sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(folder);
 }
 
 static enum cut_status write_file(const struct cut_gguf_writer *w, const struct bytes *head, const struct cut_gguf *g,
                                   const char *path, cut_gguf_fill fill, void *user, struct cut_err *err) {
-    struct stat old;
-    if (!stat(path, &old) && !S_ISREG(old.st_mode))
-        return cut_fail(err, CUT_ESYSTEM, "%s: cannot write: %s, not a file", path,
-                        S_ISDIR(old.st_mode) ? "a directory" : "a device or pipe");
-    char *temp = malloc(strlen(path) + 40);
-    if (!temp) return cut_fail(err, CUT_ENOMEM, "%s: out of memory", path);
-    sprintf(temp, "%s.tmp.%ld", path, (long)getpid());
-    struct output o = { .path = path, .err = err, .fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666) };
-    if (o.fd < 0) {
-        enum cut_status st = cut_fail(err, CUT_ESYSTEM, "%s: cannot create: %s", path, strerror(errno));
-        free(temp);
-        return st;
-    }
-    enum cut_status st = put_all(&o, w, head, g, fill, user);
-    if (close(o.fd) && !st) st = cut_fail(err, CUT_ESYSTEM, "%s: cannot write: %s", path, strerror(errno));
-    if (!st && rename(temp, path)) st = cut_fail(err, CUT_ESYSTEM, "%s: cannot create: %s", path, strerror(errno));
-    if (st) unlink(temp);
-    else sync_folder(path);
-    free(temp);
-    return st;
+    struct cut_save save;
+    enum cut_status st = cut_save_open(&save, path, err);
+    if (st) return st;
+    struct output o = { .path = path, .err = err, .fd = fileno(save.f) };
+    st = put_all(&o, w, head, g, fill, user);
+    return cut_save_close(&save, st, err);
 }
 
 enum cut_status cut_gguf_write(struct cut_gguf_writer *w, const char *path, cut_gguf_fill fill, void *user,

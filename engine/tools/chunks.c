@@ -11,7 +11,6 @@
  *   chunks times, for each token counted: f32 logits[n_vocab], of what is predicted for it                little-endian */
 #include <errno.h>
 #include <math.h>
-#include <unistd.h>
 
 #include "engine/tools/damage.h"
 
@@ -30,8 +29,7 @@ struct run {
     struct cut_file saved;             /* the reference, from a file; else nothing */
     size_t at;                         /* of its next row */
     float *row;                        /* one of it, aligned */
-    FILE *out;                         /* logits being saved */
-    char *temp;
+    struct cut_save save;              /* logits being saved */
 };
 
 static int first_of(const struct run *r) { return r->chunk / 2; }      /* the first position whose prediction counts */
@@ -94,23 +92,11 @@ static enum cut_status cannot_write(const struct run *r, struct cut_err *err) {
 }
 
 static enum cut_status begin_saving(struct run *r, struct cut_err *err) {
-    const char *path = r->o->save;
     struct head h = { .version = 1, .n_vocab = (uint32_t)r->n_vocab, .chunk = (uint32_t)r->chunk, .chunks = (uint32_t)r->chunks };
     memcpy(h.magic, magic, sizeof magic);
-    size_t n = (size_t)r->chunks * (size_t)r->chunk, cap = strlen(path) + 32;
-    if (!(r->temp = cut_calloc(cap, 1, "a file name", err))) return CUT_ENOMEM;
-    snprintf(r->temp, cap, "%s.tmp.%ld", path, (long)getpid());
-    if (!(r->out = fopen(r->temp, "wb")) || fwrite(&h, sizeof h, 1, r->out) != 1 || fwrite(r->id, sizeof *r->id, n, r->out) != n)
-        return cannot_write(r, err);
-    return CUT_OK;
-}
-
-/* Rename when whole; remove what is not. */
-static enum cut_status end_saving(struct run *r, enum cut_status st, struct cut_err *err) {
-    if (r->out && fclose(r->out) && !st) st = cannot_write(r, err);
-    if (r->out && !st && rename(r->temp, r->o->save)) st = cannot_write(r, err);
-    if (r->out && st) remove(r->temp);
-    free(r->temp);
+    size_t n = (size_t)r->chunks * (size_t)r->chunk;
+    enum cut_status st = cut_save_open(&r->save, r->o->save, err);
+    if (!st && (fwrite(&h, sizeof h, 1, r->save.f) != 1 || fwrite(r->id, sizeof *r->id, n, r->save.f) != n)) st = cannot_write(r, err);
     return st;
 }
 
@@ -128,7 +114,7 @@ static enum cut_status evaluate(struct cut_session *s, const int32_t *ids, int n
 static enum cut_status count(struct run *r, int k, int32_t id, struct cut_err *err) {
     const float *x = cut_session_logits(r->s, k), *ref = r->row;
     size_t n = (size_t)r->n_vocab;
-    if (r->out && fwrite(x, sizeof *x, n, r->out) != n) return cannot_write(r, err);
+    if (r->save.f && fwrite(x, sizeof *x, n, r->save.f) != n) return cannot_write(r, err);
     if (r->saved.data) {
         memcpy(r->row, r->saved.data + r->at, n * sizeof *x);
         r->at += n * sizeof *x;
@@ -191,7 +177,7 @@ enum cut_status cut_perplexity_chunks(struct cut_session *s, const char *text, c
     if (!st && has_reference(&r)) st = cut_tally_init(&r.tally, (size_t)((uint64_t)r.chunks * rows_per_chunk(&r)), err);
     if (!st && o->save) st = begin_saving(&r, err);
     for (int c = 0; !st && c < r.chunks; c++) st = run_chunk(&r, c, progress, user, err);
-    st = end_saving(&r, st, err);
+    st = cut_save_close(&r.save, st, err);
     if (!st) {
         struct cut_chunks_result result = { .tokens = r.counted, .chunks = r.chunks };
         cut_moments_tell(r.surprise, r.counted, &result.perplexity, &result.error);

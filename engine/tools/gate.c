@@ -69,19 +69,11 @@ static void print_record(FILE *f, const struct cut_gate_record *r) {
 }
 
 enum cut_status cut_gate_write(const char *path, const struct cut_gate_record *r, int n, struct cut_err *err) {
-    char tmp[4200];
-    if (snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid()) >= (int)sizeof tmp)
-        return cut_fail(err, CUT_EUSAGE, "%.80s...: the path is too long", path);
-    FILE *f = fopen(tmp, "w");
-    if (!f) return cut_fail(err, CUT_EFILE, "%s: %s", tmp, strerror(errno));
-    for (int i = 0; i < n; i++) print_record(f, &r[i]);
-    bool failed = ferror(f);
-    if ((fclose(f) || failed || rename(tmp, path)) != 0) {
-        int why = errno;
-        remove(tmp);
-        return cut_fail(err, CUT_EFILE, "%s: %s", path, strerror(why));
-    }
-    return CUT_OK;
+    struct cut_save save;
+    enum cut_status st = cut_save_open(&save, path, err);
+    if (st) return st;
+    for (int i = 0; i < n; i++) print_record(save.f, &r[i]);
+    return cut_save_close(&save, CUT_OK, err);
 }
 
 static bool read_speed(const char *text, struct cut_speed *out) {

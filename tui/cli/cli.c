@@ -31,7 +31,8 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 int cli_error(const struct cut_err *err) {
     fprintf(stderr, "cutaway: %s\n", err->msg);
     switch (err->code) {
-    case CUT_EFILE: return CLI_FILE;
+    case CUT_EFILE:
+    case CUT_ESYSTEM: return CLI_FILE;
     case CUT_ENOMEM: return CLI_NOMEM;
     case CUT_ECANCEL: return CLI_INTERRUPTED;
     default: return CLI_USAGE;

@@ -105,35 +105,32 @@ static enum cut_status measure(struct job *j, struct cut_err *err) {
 typedef void (*write_fn)(FILE *f, const struct compare *c, int which);
 static void write_print(FILE *f, const struct compare *c, int which) { compare_print(f, c, (enum compare_format)which); }
 
-static bool write_file(const struct compare *c, const char *folder, const char *name, const char *ending, write_fn write, int which) {
-    char path[4096], temp[4200];
+static int write_file(const struct compare *c, const char *folder, const char *name, const char *ending, write_fn write, int which) {
+    char path[4096];
+    struct cut_save save;
+    struct cut_err err;
     snprintf(path, sizeof path, "%s/%s.%s", folder, name, ending);
-    snprintf(temp, sizeof temp, "%s.tmp.%ld", path, (long)getpid());
-    FILE *f = fopen(temp, "w");
-    if (f) write(f, c, which);
-    bool ok = f && !ferror(f);
-    if (f && fclose(f)) ok = false;
-    if (ok && !rename(temp, path)) return true;
-    fprintf(stderr, "cutaway: %s: cannot write: %s\n", path, strerror(errno));
-    remove(temp);
-    return false;
+    enum cut_status st = cut_save_open(&save, path, &err);
+    if (!st) write(save.f, c, which);
+    if (!st) st = cut_save_close(&save, CUT_OK, &err);
+    return st ? cli_error(&err) : CLI_OK;
 }
 
 static int write_folder(const struct compare *c, const char *folder) {
     if (mkdir(folder, 0777) && errno != EEXIST) {
         fprintf(stderr, "cutaway: %s: cannot make this folder: %s\n", folder, strerror(errno));
-        return CLI_USAGE;
+        return CLI_FILE;
     }
-    bool ok = write_file(c, folder, "compare", "txt", write_print, COMPARE_TABLE) &&
-              write_file(c, folder, "compare", "md", write_print, COMPARE_MARKDOWN) &&
-              write_file(c, folder, "compare", "json", write_print, COMPARE_JSON) &&
-              write_file(c, folder, "compare", "csv", write_print, COMPARE_CSV);
-    for (int i = 0; ok && i < COMPARE_PLOTS; i++) {
+    static const char *const endings[] = { "txt", "md", "json", "csv" };       /* in the order of enum compare_format */
+    int status = CLI_OK;
+    for (int i = 0; !status && i < (int)(sizeof endings / sizeof *endings); i++)
+        status = write_file(c, folder, "compare", endings[i], write_print, i);
+    for (int i = 0; !status && i < COMPARE_PLOTS; i++) {
         if (i == 2 && !c->speeds) continue;
-        ok = write_file(c, folder, compare_plot_name(i), "txt", compare_plot_text, i) &&
-             write_file(c, folder, compare_plot_name(i), "svg", compare_plot_svg, i);
+        status = write_file(c, folder, compare_plot_name(i), "txt", compare_plot_text, i);
+        if (!status) status = write_file(c, folder, compare_plot_name(i), "svg", compare_plot_svg, i);
     }
-    return ok ? CLI_OK : CLI_USAGE;
+    return status;
 }
 
 int cli_compare(int argc, char **argv) {

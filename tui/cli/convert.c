@@ -178,7 +178,7 @@ static enum cut_status convert(const struct batch *b, struct done *d, struct cut
 
 static void print_done(const struct done *d) {
     if (d->outcome == FAILED) {
-        printf("failed: %s\n", d->err.msg);
+        printf("%s: failed: %s\n", d->source, d->err.msg);
         return;
     }
     printf("%s: %s: %s, %.1f -> %.1f MB, %.2f bits per weight", d->source, outcomes[d->outcome], d->path, (double)d->from_bytes / 1e6,
@@ -259,20 +259,14 @@ static void write_readme(FILE *f, const struct batch *b) {
     fprintf(f, "Check the files: `sha256sum -c SHA256SUMS`. What was done, in detail: `log.json`. Run one: `cutaway run FILE -p \"%s\"`.\n", b->prompt);
 }
 
-/* By a temporary file and rename, as everything is written. */
 static enum cut_status write_text(const struct batch *b, const char *name, void (*fn)(FILE *, const struct batch *), struct cut_err *err) {
-    char path[4200], temp[4300];
+    char path[4200];
+    struct cut_save save;
     snprintf(path, sizeof path, "%s/%s", b->folder, name);
-    snprintf(temp, sizeof temp, "%s.tmp.%ld", path, (long)getpid());
-    FILE *f = fopen(temp, "w");
-    if (!f) return cut_fail(err, CUT_ESYSTEM, "%s: cannot create: %s", path, strerror(errno));
-    fn(f, b);
-    bool bad = ferror(f);
-    bad |= fclose(f) != 0;
-    if (!bad && !rename(temp, path)) return CUT_OK;
-    int why = errno;
-    unlink(temp);
-    return cut_fail(err, CUT_ESYSTEM, "%s: cannot write: %s", path, strerror(why));
+    enum cut_status st = cut_save_open(&save, path, err);
+    if (st) return st;
+    fn(save.f, b);
+    return cut_save_close(&save, CUT_OK, err);
 }
 
 /* ---- the command */

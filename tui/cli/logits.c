@@ -40,25 +40,13 @@ static enum cut_status evaluate(struct cut_session *s, const int32_t *ids, int n
     return CUT_OK;
 }
 
-/* To PATH.tmp, renamed when whole, so that what stood at path stays until then. */
 static enum cut_status write_logits(struct cut_session *s, const int32_t *ids, int n, int step, const char *path,
                                     struct cut_err *err) {
-    enum cut_status status;
-    size_t len = strlen(path) + sizeof ".tmp";
-    char *tmp = malloc(len);
-    if (!tmp) return cut_fail(err, CUT_ENOMEM, "out of memory: a file name");
-    snprintf(tmp, len, "%s.tmp", path);
-    FILE *f = fopen(tmp, "wb");
-    if (!f) {
-        status = cut_fail(err, CUT_EFILE, "%s: %s", tmp, strerror(errno));
-    } else {
-        status = evaluate(s, ids, n, step, f, tmp, err);
-        if (fclose(f) && !status) status = cut_fail(err, CUT_EFILE, "%s: %s", tmp, strerror(errno));
-        if (!status && rename(tmp, path)) status = cut_fail(err, CUT_EFILE, "%s: %s", path, strerror(errno));
-        if (status) remove(tmp);
-    }
-    free(tmp);
-    return status;
+    struct cut_save save;
+    enum cut_status st = cut_save_open(&save, path, err);
+    if (st) return st;
+    st = evaluate(s, ids, n, step, save.f, path, err);
+    return cut_save_close(&save, st, err);
 }
 
 static int check_ids(const struct cli_engine *e, const int32_t *ids, int n) {
