@@ -15,7 +15,8 @@
 #endif
 
 enum { SPINS = 4000,           /* pauses before a worker parks: some tens of microseconds */
-       SPINS_BEFORE_YIELD = 1000 };   /* at a barrier the others are running; give way only if they are not scheduled */
+       SPINS_BEFORE_YIELD = 1000,     /* at a barrier the others are running; give way only if they are not scheduled, */
+       YIELDS = 500 };         /* and sleep only if that does not help: who is awaited needs the time more than we do */
 
 struct cut_pool {
     int n;
@@ -24,24 +25,41 @@ struct cut_pool {
     _Alignas(CUT_ALIGN) atomic_uint job;          /* counts the jobs handed out */
     _Alignas(CUT_ALIGN) atomic_int arrived;       /* threads at the barrier */
     _Alignas(CUT_ALIGN) atomic_uint round;        /* counts the barriers passed */
-    atomic_int parked;
+    atomic_int parked, asleep;                    /* waiting for a job; at the barrier */
     atomic_bool quit;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, passed;
     struct worker { pthread_t id; struct cut_pool *pool; int index; } *worker;
 };
+
+/* The machine is busy, and a thread we wait for is not running. Sleeping leaves its processor time to it. */
+static void sleep_until_passed(struct cut_pool *p, unsigned round) {
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->asleep, 1);
+    while (atomic_load(&p->round) == round) pthread_cond_wait(&p->passed, &p->lock);
+    atomic_fetch_sub(&p->asleep, 1);
+    pthread_mutex_unlock(&p->lock);
+}
 
 void cut_pool_barrier(struct cut_pool *p) {
     if (!p || p->n == 1) return;
     unsigned round = atomic_load_explicit(&p->round, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) == p->n - 1) {
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&p->round, round + 1, memory_order_release);
+        atomic_store(&p->round, round + 1);        /* before looking for sleepers, who look at it after saying that they sleep */
+        if (!atomic_load(&p->asleep)) return;
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_broadcast(&p->passed);
+        pthread_mutex_unlock(&p->lock);
         return;
     }
     for (int i = 0; atomic_load_explicit(&p->round, memory_order_acquire) == round; i++) {
         if (i < SPINS_BEFORE_YIELD) relax();
-        else sched_yield();
+        else if (i < SPINS_BEFORE_YIELD + YIELDS) sched_yield();
+        else {
+            sleep_until_passed(p, round);
+            return;
+        }
     }
 }
 
@@ -96,6 +114,7 @@ enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err) 
     if (!p) return CUT_ENOMEM;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->passed, NULL);
     p->n = n;
     p->worker = cut_calloc((size_t)n, sizeof *p->worker, "thread pool", err);
     for (int i = 1; p->worker && i < n; i++) {
@@ -123,6 +142,7 @@ void cut_pool_free(struct cut_pool *p) {
     for (int i = 1; i < p->n; i++) pthread_join(p->worker[i].id, NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->wake);
+    pthread_cond_destroy(&p->passed);
     free(p->worker);
     cut_free_aligned(p);
 }
