@@ -2,6 +2,7 @@
 # make test     install, build, run the tests make test-all   those that need clang, a cross compiler, qemu or time
 # make asan     build and test with ASan and UBSan            make lint     who may include whom
 # make install  PREFIX=/usr/local DESTDIR=    make clean      make fuzz-gguf SECONDS=60
+# make budget   instructions of the hot kernels make budget-update   keep them as they are now
 #
 # Variables: CC, B (the build folder), OPT (-O2), EXTRA (more compiler flags), V=1 (show commands), CUDA=1 (the optional backend)
 
@@ -57,7 +58,7 @@ LUA_L    = $(shell $(PKG) --libs lua5.4 2>/dev/null)
 $(B)/tui/screen/term_curses.o: CFLAGS += $(CURSES_C)
 $(LUA:%.c=$(B)/%.o) $(TUI:%.c=$(B)/%.o) $(B)/tests/lua/%.o: CFLAGS += $(LUA_C)
 
-.PHONY: all engine models run test test-all asan lint install clean deps need fuzz-gguf
+.PHONY: all engine models run test test-all asan lint install clean deps need fuzz-gguf budget budget-update
 .DEFAULT_GOAL := all
 
 all: $(B)/cutaway models
@@ -122,16 +123,27 @@ $(B)/test-oom: $(B)/tests/test.o $(B)/tests/oom.o $(B)/libcutaway.a
 	$(say) "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free $(LDLIBS)
 
+# One call of each hot kernel, for callgrind to count; it says what it was built with, because the counts depend on that.
+$(B)/tests/budget/budget.o: CFLAGS += '-DBUILD_FLAGS="$(strip $(OPT) $(EXTRA))"'
+$(B)/budget: $(B)/tests/budget/budget.o $(B)/libcutaway.a
+	$(say) "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 test: deps
 	@$(MAKE) --no-print-directory $(JOBS) all $(B)/test-engine $(B)/test-tui $(B)/test-oom
 	@B=$(B) sh tests/run.sh engine oom tui cli
 test-all:
 	@sh tests/deps.sh test-all
-	@B=$(B) MAKE=$(MAKE) sh tests/run.sh lint clang asan reference pages aarch64 installed fuzz
+	@B=$(B) MAKE=$(MAKE) sh tests/run.sh lint clang asan reference pages aarch64 installed budget fuzz
 asan: deps
 	@B=$(B) MAKE=$(MAKE) sh tests/run.sh asan
 lint:
 	@sh tests/lint.sh
+budget: deps
+	@B=$(B) MAKE=$(MAKE) sh tests/run.sh budget
+budget-update: deps
+	@$(MAKE) --no-print-directory $(JOBS) $(B)/budget
+	@B=$(B) sh tests/budget/budget.sh update
 
 $(B)/fuzz-gguf: tests/fuzz/gguf_fuzz.c $(ENGINE)
 	@mkdir -p $(@D)

@@ -19,6 +19,8 @@ if [ "$1" = test-all ]; then
     want 'command -v clang' clang
     want 'ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a' libclang-rt-14-dev
     want 'command -v aarch64-linux-gnu-gcc' gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    want 'command -v valgrind' valgrind
+    want 'command -v objdump' binutils
     want 'command -v qemu-aarch64 || command -v qemu-aarch64-static' qemu-user
 fi
 missing=$(for p in $missing; do echo "$p"; done | sort -u | tr '\n' ' ')

@@ -53,6 +53,8 @@ suite() {
             program aarch64 env CUT_EMULATED=1 "$qemu" "$B/aarch64/test-engine" ;;
     installed) attempt install_and_run sh -c "rm -rf $B/root && $MAKE install DESTDIR=$PWD/$B/root PREFIX=/usr &&
                  cd / && $PWD/$B/root/usr/bin/cutaway run -p hello -n 4 --temp 0 && $PWD/$B/root/usr/bin/cutaway lab" ;;
+    budget) attempt budget_builds $MAKE $JOBS "$B/budget"
+            program budget sh tests/budget/budget.sh check ;;
     fuzz)   attempt fuzz_gguf_20_seconds $MAKE fuzz-gguf SECONDS=20 ;;
     *)      echo "run.sh: no suite $1"; echo "# 0 passed, 1 failed, 0 skipped" ;;
     esac
