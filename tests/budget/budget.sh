@@ -1,10 +1,10 @@
 #!/bin/sh
 # budget.sh check|update - the instructions of the hot kernels beside those of budget.txt; or write them there.
 #
-# A clock on a busy machine is off by a third and more; the number of instructions is the same every time. Three ways to see it:
+# A clock on a busy machine is off by a third and more; the number of instructions is the same every time. Two ways to see it:
 #   ref, avx2             callgrind runs budget.c: instructions executed, by the weight or element
-#   avx512, avx512_vnni   valgrind has no AVX-512: instructions in the hot loop of each function of those objects, by the multiply-add
-#                         (loops.awk says which loop that is)
+#   avx512, avx512_vnni   valgrind has no AVX-512: instructions in the hot loops of each function of those objects, by the multiply-add
+#                         (loops.awk says which loops those are)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
@@ -83,8 +83,9 @@ awk -v band=$band -v table=$table '
                         for (i = 1; i <= NF; i++) off[$i] = 1; next }
     FILENAME == fails { test(0, $0 " measured"); for (i = 1; i <= NF; i++) off[$i] = 1; next }
     /^#/ || !NF { next }
-    FILENAME == table { expected[$1 " " $2] = $3; unit[$1 " " $2] = $4; order[++n] = $1 " " $2; next }
-    { got[$1 " " $2] = $3; if (!(($1 " " $2) in expected)) test(0, $1 " " $2, $1 " " $2 ": not in " table ": make budget-update") }
+    { key = $1 " " $2 " " $4 }
+    FILENAME == table { expected[key] = $3; order[++n] = key; next }
+    { got[key] = $3; if (!(key in expected)) test(0, key, key ": not in " table ": make budget-update") }
     END {
         for (i = 1; i <= n; i++) {
             key = order[i]; split(key, part, " ")
@@ -92,8 +93,11 @@ awk -v band=$band -v table=$table '
             if (!(key in got)) { test(0, key, key ": in " table ", and not there any more: make budget-update"); continue }
             change = 100 * (got[key] / expected[key] - 1)
             if (change >= -band && change <= band) test(1, key, "")
-            else test(0, key, sprintf("%s: %s instructions per %s expected, %s got: %+.1f %%%s", key, expected[key], unit[key], got[key], change,
-                                      change < 0 ? ", fewer: make budget-update keeps the gain" : "; if it is worth that, make budget-update"))
+            else {
+                advice = change < 0 ? ", fewer: make budget-update keeps the gain" : "; if it is worth that, make budget-update"
+                test(0, key, sprintf("%s %s: %s instructions per %s expected, %s got: %+.1f %%%s", part[1], part[2], expected[key], part[3],
+                                     got[key], change, advice))
+            }
         }
         printf "# %d passed, %d failed, %d skipped\n", passed, failed, skipped
     }' skips="$tmp/skip" fails="$tmp/fail" "$tmp/skip" "$tmp/fail" $table "$tmp/got"

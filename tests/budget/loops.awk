@@ -1,27 +1,32 @@
-# loops.awk - the hot loop of each function in a disassembly (objdump -d --no-show-raw-insn).
+# loops.awk - the hot loops of each function in a disassembly (objdump -d --no-show-raw-insn).
 #
-# A loop is what lies between a backward jump and its target; only innermost ones count. The hot one of a function is that with the most
-# multiply-adds: byte products (vpdpbusd) if any loop has them, otherwise float ones (vfmadd...). Prints
+# A loop is what lies between a backward jump and its target. The hot one of a function is that with the most multiply-adds, of those that
+# contain no other loop with any: byte products (vpdpbusd) if there are, otherwise float ones (vfmadd). A function of both decode and
+# prefill has another, which unpacks weights into tiles; there the last step of the transposition (vperm2i128) stands for 32 weights.
+# Prints, by name, the counts being those of one turn of the loop,
 #
-#   FUNCTION vpdpbusd|vfmadd INSTRUCTIONS MULTIPLY-ADDS
-#
-# for each function that has one, the counts being those of one turn of the loop.
+#   FUNCTION vpdpbusd|vfmadd|vperm2i128 INSTRUCTIONS HOW-MANY-OF-THOSE
 
-function leave_function(    i, j, l, inner, n, best, best_n, best_start, marker, pass) {
-    for (pass = 0; pass < 2; pass++) {
-        marker = pass == 0 ? "vpdpbusd" : "vfmadd"
-        best_n = 0
-        for (i = 1; i <= n_loops; i++) {
-            inner = 1
-            for (j = 1; j <= n_loops; j++) if (j != i && start[i] <= start[j] && end[start[j]] <= end[start[i]]) inner = 0
-            if (!inner) continue
-            n = 0
-            for (l = start[i]; l <= end[start[i]]; l++) n += index(op[l], marker) == 1
-            if (n > best_n) { best_n = n; best_start = start[i] }
-        }
-        if (best_n) { print name, marker, end[best_start] - best_start + 1, best_n; break }
-    }
-    split("", line_at); split("", end); split("", start); split("", op)
+function marked(i,    l, n) {
+    for (l = start[i]; l <= end[start[i]]; l++) n += index(op[l], marker) == 1
+    return n + 0
+}
+function holds_another(i,    j) {
+    for (j = 1; j <= n_loops; j++) if (j != i && start[i] <= start[j] && end[start[j]] <= end[start[i]] && count[j]) return 1
+    return 0
+}
+function hot(marker_wanted,    i, best) {
+    marker = marker_wanted
+    for (i = 1; i <= n_loops; i++) count[i] = marked(i)
+    for (i = 1; i <= n_loops; i++) if (count[i] && !holds_another(i) && (!best || count[i] > count[best])) best = i
+    if (best) print name, marker, end[start[best]] - start[best] + 1, count[best] | "LC_ALL=C sort"
+    return best
+}
+function leave_function() {
+    sub(/\..*/, "", name)                             # .isra.0, .part.0: the compiler's variants
+    if (!hot("vpdpbusd")) hot("vfmadd")
+    hot("vperm2i128")
+    split("", line_at); split("", end); split("", start); split("", op); split("", count)
     n_loops = n_lines = 0
 }
 
