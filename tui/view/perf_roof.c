@@ -115,6 +115,7 @@ static struct tui_plane plane_of(const struct perf_view *v, struct tui_area a, c
     double read = tui_perf_read_peak(p), ops = fmax(tui_perf_op_peak(p, CUT_PEAK_F32), tui_perf_op_peak(p, CUT_PEAK_INT8));
     double x0 = 0.5, x1 = 4 * ops / read, y0 = ops / 100;
     for (int i = 0; i < n; i++) {
+        if (q[i].part < 0.005) continue;       /* a norm of one row: it must not squeeze what takes time */
         x0 = fmin(x0, q[i].intensity);
         x1 = fmax(x1, 1.5 * q[i].intensity);
         y0 = fmin(y0, q[i].rate);
