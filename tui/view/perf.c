@@ -152,20 +152,20 @@ static unsigned key_pane(void *self, int key) {
 }
 
 static const struct tui_key keys[] = {
-    { 'b', "bench all", "measure everything on this screen", key_all },
-    { 't', "threads", "again: measure them anew", key_panel },
-    { 'K', "kernels", "plain C to AVX-512, by speed", key_panel },
-    { 'd', "decode/prefill", "which of them is measured", key_mode },
-    { 'r', "roof", "roofline; again: measure anew", key_panel },
-    { 'w', "who waits", "Gantt picture of a layer", key_panel },
-    { 'c', "context", "decode behind longer contexts", key_panel },
-    { 'x', "what if", "the roofs of other formats", key_what_if },
-    { ']', "layer", "of the Gantt picture", key_layer },
+    { 'b', "bench all", "measure everything", key_all },
+    { 't', "threads", "speed by number of threads", key_panel },
+    { 'K', "kernels", "speed by kernels, and ulps", key_panel },
+    { 'd', "decode/prefill", "decode or prefill", key_mode },
+    { 'r', "roof", "the roofline of a pass", key_panel },
+    { 'w', "who waits", "who waits: a layer's Gantt", key_panel },
+    { 'c', "context", "speed by context length", key_panel },
+    { 'x', "what if", "roofs of other formats", key_what_if },
+    { ']', "layer", "layer of the Gantt picture", key_layer },
     { '[', NULL, NULL, key_layer },
-    { TUI_KEY_ENTER, "use", "the row's threads or kernels", key_enter },
-    { 'S', "save", "all figures as a run, JSON", key_save },
-    { 'D', "diff", "against a saved run", key_diff },
-    { 'B', "braille", "dots, blocks, ASCII for plots", key_level },
+    { TUI_KEY_ENTER, "use", "use the row from now on", key_enter },
+    { 'S', "save", "save all figures as JSON", key_save },
+    { 'D', "diff", "compare with a saved run", key_diff },
+    { 'B', "braille", "braille, blocks or ASCII", key_level },
     { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
     { TUI_KEY_BACKTAB, NULL, NULL, key_pane },
     { TUI_KEY_ESC, "", "stop measuring; back", NULL },
@@ -339,7 +339,8 @@ static int tick(void *self, bool front) {
 const struct tui_view_class tui_view_perf = {
     .title = "Perf", .brief = "perf", .digit = '5',
     .about = "How fast this model runs here, and why. Everything is measured now, on this machine, while nothing else of the workbench runs; "
-             "Esc stops and keeps what is there. Roofs are measured, too: no kernel can be faster than memory or multipliers.",
+             "Esc stops and keeps what is there. A panel's key shows it, and measures where nothing is there yet or when it is pressed again. "
+             "The roofs are measured, too: what memory and multipliers can do at most.",
     .keys = keys, .n_keys = sizeof keys / sizeof *keys,
     .new = new, .free = done, .show = snap, .snap = snap, .draw = draw, .status = status, .key = any_key, .modal = modal, .mouse = mouse,
     .tick = tick,
