@@ -285,53 +285,43 @@ INLINE __m512i bytes64(enum cut_type type, const void *group, int i) {
     }
 }
 
-/* What the rows share of 256 columns: the activations, 64 to a vector; what their integer sums start from; and the scales, and for
- * weights with an offset, scales times sums: one for each of the weights' scales. */
-struct shared { __m512i q[4], start[4]; __m512 d, ds; };
-
-INLINE struct shared share_x(enum cut_type type, const int8_t *q, const float *d, const int16_t *s) {
-    const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
-    struct shared x;
-    for (int i = 0; i < 4; i++) {
-        x.q[i] = _mm512_loadu_si512(q + 64 * i);
-        x.start[i] = zero64(type) ? start_from(zero64(type), x.q[i]) : _mm512_setzero_si512();
-    }
-    __m256 d8 = _mm256_loadu_ps(d);
-    x.d = n_scales(type) == 1 ? _mm512_zextps256_ps512(d8) : _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(d8));
-    if (has_offset(type)) {
-        __m256i s16 = load32(s);
-        x.ds = n_scales(type) == 1
-                   ? _mm512_zextps256_ps512(_mm256_mul_ps(d8, _mm256_cvtepi32_ps(_mm256_madd_epi16(s16, _mm256_set1_epi16(1)))))
-                   : _mm512_mul_ps(x.d, _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(s16)));
-    }
-    return x;
-}
-
 /* The lanes of vector i of the four take scale i * 4 + lane / 4 of sixteen, or i * 2 + lane / 8 of eight. */
-INLINE __m512 scale_lanes(enum cut_type type, __m512 d, int i) {
+INLINE __m512i lanes_of(enum cut_type type, int i) {
     const __m512i by_four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
     const __m512i by_eight = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    __m512i at = n_scales(type) == 1 ? _mm512_add_epi32(by_eight, _mm512_set1_epi32(2 * i)) : _mm512_add_epi32(by_four, _mm512_set1_epi32(4 * i));
-    return _mm512_permutexvar_ps(at, d);
+    return n_scales(type) == 1 ? _mm512_add_epi32(by_eight, _mm512_set1_epi32(2 * i)) : _mm512_add_epi32(by_four, _mm512_set1_epi32(4 * i));
 }
 
-/* n: how many of the group's eight blocks of 32 the weights hold; the activations have all. */
-INLINE void group_any(enum cut_type type, struct four w, int n, const struct shared *x, __m512 sum[4]) {
-    for (int r = 0; r < 4; r++) {
-        struct scales s = scales256(type, w.row[r], n);
-        uint64_t minus[4];
-        _mm256_storeu_si256((void *)minus, signs256(type, w.row[r]));
-        __m512 d = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.d[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.d[0]), s.d[1], 1);
-        d = _mm512_mul_ps(d, x->d);
-        UNROLL for (int i = 0; i < 4; i++) {
-            __m512i q = x->q[i];
-            if (has_grid(type)) q = _mm512_mask_sub_epi8(q, minus[i], _mm512_setzero_si512(), q);
-            __m512i acc = _mm512_dpbusd_epi32(x->start[i], bytes64(type, w.row[r], i), q);
-            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), scale_lanes(type, d, i), sum[r]);
-        }
-        if (has_offset(type)) {
-            __m512 m = n_scales(type) == 1 ? _mm512_zextps256_ps512(s.m[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(s.m[0]), s.m[1], 1);
-            sum[r] = _mm512_fmadd_ps(m, x->ds, sum[r]);
+INLINE __m512 joined(enum cut_type type, const __m256 v[2]) {
+    return n_scales(type) == 1 ? _mm512_zextps256_ps512(v[0]) : _mm512_insertf32x8(_mm512_castps256_ps512(v[0]), v[1], 1);
+}
+
+/* 256 columns: q, d and s are those of the activations. First the rows' scales; then the rows side by side, so that what they share of 64
+ * columns is read once and stays in registers. */
+INLINE void group_any(enum cut_type type, struct four w, const int8_t *q, const float *d, const int16_t *s, __m512 sum[4]) {
+    const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    __m256 d8 = _mm256_loadu_ps(d);
+    __m512 dx = n_scales(type) == 1 ? _mm512_zextps256_ps512(d8) : _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(d8));
+    __m512 ds = dx, scale[4];
+    if (has_offset(type)) {
+        __m256i s16 = load32(s);
+        ds = n_scales(type) == 1 ? _mm512_zextps256_ps512(_mm256_mul_ps(d8, _mm256_cvtepi32_ps(_mm256_madd_epi16(s16, _mm256_set1_epi16(1)))))
+                                 : _mm512_mul_ps(dx, _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(s16)));
+    }
+    uint64_t minus[4][4];
+    UNROLL for (int r = 0; r < 4; r++) {
+        struct scales k = scales256(type, w.row[r], 8);
+        scale[r] = _mm512_mul_ps(joined(type, k.d), dx);
+        if (has_offset(type)) sum[r] = _mm512_fmadd_ps(joined(type, k.m), ds, sum[r]);
+        if (has_grid(type)) _mm256_storeu_si256((void *)minus[r], signs256(type, w.row[r]));
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        __m512i x = _mm512_loadu_si512(q + 64 * i), start = zero64(type) ? start_from(zero64(type), x) : _mm512_setzero_si512();
+        __m512i lanes = lanes_of(type, i);
+        UNROLL for (int r = 0; r < 4; r++) {
+            __m512i signed_x = has_grid(type) ? _mm512_mask_sub_epi8(x, minus[r][i], _mm512_setzero_si512(), x) : x;
+            __m512i acc = _mm512_dpbusd_epi32(start, bytes64(type, w.row[r], i), signed_x);
+            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_permutexvar_ps(lanes, scale[r]), sum[r]);
         }
     }
 }
@@ -346,8 +336,7 @@ INLINE void tail_any(enum cut_type type, struct four w, int n, const int8_t *q, 
     memcpy(t.d, d, (size_t)n * sizeof *d);
     memcpy(t.s, s, (size_t)n * 2 * sizeof *s);
     for (int r = 0; r < 4; r++) w.row[r] = memcpy(t.w[r], w.row[r], (size_t)n * group_bytes(type) / 8);
-    struct shared x = share_x(type, t.q, t.d, t.s);
-    group_any(type, w, 8, &x, sum);
+    group_any(type, w, t.q, t.d, t.s, sum);
 }
 
 /* Rows r to r + 3 (n of them exist; the others repeat the last) by one token.
@@ -375,12 +364,8 @@ INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, vo
     for (; c + STEP <= k; c += STEP) {
         for (size_t i = 0; i < 4 * step_bytes; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
         ahead += 4 * step_bytes;
-        if (has_unit(type)) {
-            step(type, w, STEP_BLOCKS, q + c, d + c / 32, sum);
-        } else {
-            struct shared shared = share_x(type, q + c, d + c / 32, s + c / 16);
-            group_any(type, w, 8, &shared, sum);
-        }
+        if (has_unit(type)) step(type, w, STEP_BLOCKS, q + c, d + c / 32, sum);
+        else group_any(type, w, q + c, d + c / 32, s + c / 16, sum);
         for (int r = 0; r < 4; r++) w.row[r] += step_bytes;
     }
     if (c < k && has_unit(type)) step(type, w, (k - c) / 32, q + c, d + c / 32, sum);
