@@ -67,7 +67,7 @@ done
 same "bench: a round each" "$(grep -c prefill_tps "$tmp/json")" 4
 same "bench: quiet when stderr is no terminal" "$(cat "$tmp/err")" ""
 exits "bench: a table" 0 "median" bench "$model" -p 16 -n 4 -r 1
-timeout --preserve-status -s INT 1 "$CUTAWAY" bench "$model" -p 0 -n 60000 -r 64 >/dev/null 2>&1
+timeout --preserve-status -k 10 -s INT 1 "$CUTAWAY" bench "$model" -p 0 -n 60000 -r 64 >/dev/null 2>&1
 same "bench: Ctrl-C" $? 130
 
 done_testing

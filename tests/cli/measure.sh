@@ -29,7 +29,7 @@ exits "ops: no such demo" 1 '"dance" is no demo' ops dance
 exits "ops: an odd size" 1 "size 33: must be a multiple of 32" ops norm --size 33
 "$CUTAWAY" ops attention --size 32 --seconds 0.001 --json >"$tmp/json"
 same "ops: JSON" "$(grep -c '"gflops"' "$tmp/json")" 4
-timeout --preserve-status -s INT 1 "$CUTAWAY" ops norm --seconds 60 >/dev/null 2>&1
+timeout --preserve-status -k 10 -s INT 1 "$CUTAWAY" ops norm --seconds 60 >/dev/null 2>&1
 [ $? = 130 ] && ok "ops: Ctrl-C" || skip "ops: Ctrl-C came at another moment"
 
 # ---- gate

@@ -30,11 +30,11 @@ holds "-n -1 goes on to the full context" "$tmp/err" "ended by a full context"
 run -p a -n 3 --no-mmap --kv f32 --activations f32 --batch 1 -c 64 -s 3 >/dev/null && ok "options that change how" ||
     bad "options that change how" "$(cat "$tmp/err")"
 
-timeout --preserve-status -s INT 1 \
+timeout --preserve-status -k 10 -s INT 1 \
     "$CUTAWAY" run "$model" -p a -n -1 --ignore-eos --ctx 60000 -t 1 >"$tmp/a" 2>"$tmp/err"
 same "Ctrl-C: exit status 130" $? 130
 holds "Ctrl-C: statistics" "$tmp/err" "ended by Ctrl-C"
-{ sleep 2 | timeout --preserve-status -s INT 1 "$CUTAWAY" run "$model" -p -; } >/dev/null 2>&1
+{ sleep 2 | timeout --preserve-status -k 10 -s INT 1 "$CUTAWAY" run "$model" -p -; } >/dev/null 2>&1
 same "Ctrl-C while reading the prompt" $? 130
 "$CUTAWAY" run "$model" -p a -n -1 --ignore-eos --ctx 60000 2>/dev/null | head -c 3 >"$tmp/a"
 same "a closed pipe ends it" "$(wc -c <"$tmp/a" | tr -d ' ')" 3

@@ -48,7 +48,7 @@ same "six steps" $? 0
 cp "$tmp/m.gguf" "$tmp/six.gguf"
 rm "$tmp/m.gguf" "$tmp/m.gguf.state"
 train --steps 3 --lr 0.002 --lr-end 0.002 --fresh >"$tmp/log" 2>&1
-timeout --preserve-status -s INT 2 "$CUTAWAY" train "$tmp/text" "$tmp/m.gguf" --batch 512 --steps 1000000 --save 1000000 --show 1000000 >"$tmp/log" 2>&1
+timeout --preserve-status -k 10 -s INT 2 "$CUTAWAY" train "$tmp/text" "$tmp/m.gguf" --batch 512 --steps 1000000 --save 1000000 --show 1000000 >"$tmp/log" 2>&1
 same "Ctrl-C: exit status 130" $? 130
 holds "and says how to go on" "$tmp/log" "the same command goes on from step"
 holds "it had gone on from its checkpoint" "$tmp/log" "^going on from step 3 of"
