@@ -12,7 +12,7 @@ exits "ids with commas, three at a time" 0 "" \
 files "a batch of three gives the same bytes" "$tmp/one" "$tmp/three"
 exits "an id beyond the vocabulary" 1 "--tokens: id 400, but the vocabulary has 400 tokens" \
     logits "$model" --tokens "1 400" --out "$tmp/x"
-exits "a folder that is not there" 2 "nowhere/x.tmp" logits "$model" --tokens 1 --out "$tmp/nowhere/x"
+exits "a folder that is not there" 2 "nowhere/x: cannot create" logits "$model" --tokens 1 --out "$tmp/nowhere/x"
 [ ! -e "$tmp/x" ] && [ ! -e "$tmp/x.tmp" ] && ok "a failure leaves no file" || bad "a failure leaves no file"
 
 # compare FILE REFERENCE: the largest difference over the standard deviation of the reference

@@ -108,7 +108,7 @@ void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     int x = tui_text(in, 7, in.h - 1, TUI_SERIES1, in.g->ascii ? "o" : "\u25CF");
     x = tui_text(in, x, in.h - 1, TUI_DIM, " measured  ");
     if (roof > top && v->times) {
-        tui_text_fit(in, x, in.w, in.h - 1, TUI_WARN, roof_name(v, roof, in.w >= 60, name));
+        tui_text_fit(in, x, in.w, in.h - 1, TUI_WARN, roof_name(v, roof, in.w - x >= 56, name));
         tui_text(in, x + tui_text_width(in.g, name), in.h - 1, TUI_WARN, ", above");
     } else {
         x = tui_textf(in, x, in.h - 1, TUI_DIM, "%s perfect  : fit  ", in.g->ascii ? "." : "\u00B7");

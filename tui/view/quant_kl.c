@@ -180,7 +180,7 @@ static void draw_table(const struct quant_view *v, const struct tui_cmp *c, stru
         if (!d->tokens) continue;
         tui_text(a, col[1].x, r, st, tui_num_digits((float)(k ? d->ppl : d->ppl_ref), 7, 4, n));
         if (!k) { tui_textf(a, col[2].x, r, TUI_DIM, "the reference: all below are KL(%s||build)", c->build[0].name); continue; }
-        tui_textf(a, col[1].x + 8, r, st, "%+.1f %%", 100 * ppl_more(d));
+        tui_textf(a, col[1].x + 8, r, st, "%+.*f %%", fabs(ppl_more(d)) < 0.9995 ? 1 : 0, 100 * ppl_more(d));
         tui_text(a, col[2].x, r, st, tui_num((float)d->kl, 7, n));
         snprintf(more, sizeof more, "+-%s", tui_num_digits((float)d->kl_error, 6, 2, n));
         tui_text(a, col[2].x + 8, r, TUI_DIM, more);
