@@ -33,6 +33,8 @@ void cut_arena_done(struct cut_arena *a);
 struct cut_file { const uint8_t *data; size_t size; bool mapped; };
 enum cut_status cut_file_open(struct cut_file *out, const char *path, bool no_mmap, struct cut_err *err);
 void cut_file_close(struct cut_file *f);
+/* Is it text, UTF-8 without zeros? If not: CUT_EFILE with the offending byte. */
+enum cut_status cut_file_check_text(const struct cut_file *f, const char *path, struct cut_err *err);
 
 /* The file name without its folders, for messages. */
 const char *cut_basename(const char *path);

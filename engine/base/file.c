@@ -62,3 +62,14 @@ void cut_file_close(struct cut_file *f) {
     else free((void *)f->data);
     *f = (struct cut_file){ 0 };
 }
+
+enum cut_status cut_file_check_text(const struct cut_file *f, const char *path, struct cut_err *err) {
+    for (size_t i = 0; i < f->size;) {
+        uint32_t cp;
+        int n = cut_utf8_decode((const char *)f->data + i, f->size - i, &cp);
+        if (!n || !cp)
+            return cut_fail(err, CUT_EFILE, "%s: byte 0x%02X at offset %zu: this is no UTF-8 text", cut_basename(path), f->data[i], i);
+        i += (size_t)n;
+    }
+    return CUT_OK;
+}

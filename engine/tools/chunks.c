@@ -44,7 +44,8 @@ static enum cut_status read_text(struct run *r, const char *path, struct cut_err
     size_t n = 0;
     enum cut_status st = cut_file_open(&f, path, false, err);
     if (st) return st;
-    st = cut_vocab_encode(v, (const char *)f.data, f.size, CUT_ENCODE_BOS, &r->id, &n, err);
+    st = cut_file_check_text(&f, path, err);
+    if (!st) st = cut_vocab_encode(v, (const char *)f.data, f.size, CUT_ENCODE_BOS, &r->id, &n, err);
     cut_file_close(&f);
     if (st) return st;
     size_t chunks = n / (size_t)r->chunk;
@@ -153,6 +154,8 @@ static enum cut_status run_chunk(struct run *r, int c, cut_progress_fn progress,
     return st;
 }
 
+static const char *file_of(const struct cut_session *s) { return cut_gguf_head(cut_model_gguf(cut_session_model(s)))->name; }
+
 static enum cut_status check(struct run *r, struct cut_err *err) {
     const struct cut_chunks_opts *o = r->o;
     int most = cut_session_opts(r->s)->n_ctx;
@@ -163,8 +166,8 @@ static enum cut_status check(struct run *r, struct cut_err *err) {
     if (o->max_chunks < 0) return cut_fail(err, CUT_EUSAGE, "at most %d chunks: must be 0 (all) or more", o->max_chunks);
     if (o->ref && o->ref_file) return cut_fail(err, CUT_EUSAGE, "a reference model and a file of saved logits: only one can be compared with");
     if (o->ref && cut_model_config(cut_session_model(o->ref))->n_vocab != r->n_vocab)
-        return cut_fail(err, CUT_EUSAGE, "the reference has %d tokens in its vocabulary, the model %d",
-                        cut_model_config(cut_session_model(o->ref))->n_vocab, r->n_vocab);
+        return cut_fail(err, CUT_EUSAGE, "%s has %d tokens in its vocabulary, the reference %s has %d", file_of(r->s), r->n_vocab,
+                        file_of(o->ref), cut_model_config(cut_session_model(o->ref))->n_vocab);
     return CUT_OK;
 }
 

@@ -5,18 +5,6 @@
  * when they look for nothing (Xiao et al. 2024: the attention sink). */
 #include "engine/train/text.h"
 
-/* Text is UTF-8 without zeros. */
-static enum cut_status check_text(const char *path, const struct cut_file *f, struct cut_err *err) {
-    for (size_t i = 0; i < f->size;) {
-        uint32_t cp;
-        int len = cut_utf8_decode((const char *)f->data + i, f->size - i, &cp);
-        if (!len || !cp)
-            return cut_fail(err, CUT_EFILE, "%s: byte 0x%02X at offset %zu: this is no UTF-8 text", cut_basename(path), f->data[i], i);
-        i += (size_t)len;
-    }
-    return CUT_OK;
-}
-
 static enum cut_status put_start(struct cut_corpus *c, size_t *cap, size_t at, struct cut_err *err) {
     enum cut_status st = cut_grow(&c->start, cap, c->n + 1, sizeof *c->start, "documents", err);
     if (!st) c->start[c->n] = at;
@@ -79,7 +67,7 @@ enum cut_status cut_corpus_read(struct cut_corpus *c, const char *path, const st
     if (cut_vocab_bos(v) < 0) return cut_fail(err, CUT_EUSAGE, "the vocabulary has no BOS token, which documents start with");
     enum cut_status st = cut_file_open(&f, path, false, err);
     if (st) return st;
-    st = check_text(path, &f, err);
+    st = cut_file_check_text(&f, path, err);
     if (!st) st = cut_vocab_encode(v, (const char *)f.data, f.size, CUT_ENCODE_SPECIAL, &c->id, &n, err);
     if (!st) {
         bool marked = false;

@@ -291,14 +291,7 @@ static enum cut_status check(const struct cut_vocab_train_opts *o, const char *p
     for (int i = 0; i < o->n_control; i++)
         if (o->control[i][0] != '<' || strlen(o->control[i]) > 60)
             return cut_fail(err, CUT_EUSAGE, "control token \"%.80s\": must start with < and have at most 60 bytes", o->control[i]);
-    for (size_t i = 0; i < f->size;) {
-        uint32_t cp;
-        int n = cut_utf8_decode((const char *)f->data + i, f->size - i, &cp);
-        if (!n || !cp)
-            return cut_fail(err, CUT_EFILE, "%s: byte 0x%02X at offset %zu: this is no UTF-8 text", cut_basename(path), f->data[i], i);
-        i += (size_t)n;
-    }
-    return CUT_OK;
+    return cut_file_check_text(f, path, err);
 }
 
 static enum cut_status put_chars(struct trainer *t) {
