@@ -1,4 +1,5 @@
-/* interrupt.c - Ctrl-C: the first asks to stop, so that what is known is still reported; the second kills.
+/* interrupt.c - Ctrl-C: the first asks to stop, so that what is known is still reported; the second kills. A request to
+ * terminate, or the terminal's end, asks the same: no half-written file is left over.
  *
  * The handler does nothing but set a flag and call cut_session_cancel, which is made for it. */
 #include <signal.h>
@@ -21,6 +22,9 @@ void cli_interrupt_arm(void) {
     struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
     sigemptyset(&act.sa_mask);
     sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    struct sigaction hangup;               /* nohup asked for the terminal's end to be passed over */
+    if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &act, NULL);
 }
 
 void cli_interrupt_watch(struct cut_session *s) { atomic_store(&watched, s); }
