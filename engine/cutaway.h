@@ -1005,12 +1005,19 @@ struct cut_plan {
     uint64_t weights;          /* elements of all tensors */
     uint64_t from_bytes, bytes;
     const char *needs_imatrix; /* name of the first tensor that does and would be without; NULL: none */
+    uint64_t n_again;          /* tensors rounded a second time: quantized already, and given another format of few bits */
+    uint64_t n_without;        /* tensors to be quantized that the importance matrix does not name (by cut_plan_check_imatrix) */
+    const char *idle_rule;     /* pattern of the first rule of o->rules that decided about no tensor; NULL: none */
 };
 /* What each tensor of a file gets. The assignment is that of llama.cpp's quantizer, tensor by tensor. The rules read
- * the metadata (layers, heads, experts), so a file without it gets plain types. Free with cut_plan_done; it borrows from g. */
+ * the metadata (layers, heads, experts), so a file without it gets plain types; of o->imatrix they only ask whether there is one. Free with cut_plan_done; it borrows from
+ * g and o. */
 enum cut_status cut_quantize_plan(struct cut_plan *out, const struct cut_gguf *g, const struct cut_quantize_opts *o,
                                   struct cut_err *err);
 void cut_plan_done(struct cut_plan *p);
+/* Does the importance matrix (NULL: none, which is fine) belong to the model `file`? CUT_EUSAGE: it has other numbers of columns, or names none
+ * of the tensors that are to be quantized. Sets n_without. cut_quantize and cut_model_quantize ask this, too. */
+enum cut_status cut_plan_check_imatrix(struct cut_plan *p, const struct cut_imatrix *im, const char *file, struct cut_err *err);
 
 /* Write a model by such a plan, with the metadata llama.cpp writes. Weights that are not finite are refused, by tensor and
  * index; so are formats that cannot be encoded, and very low bits without an importance matrix (but for force). The file

@@ -122,7 +122,8 @@ enum cut_status cut_model_quantize(struct cut_model **out, const struct cut_mode
     enum cut_status st = cut_quantize_plan(&plan, base->gguf, o, err);
     if (st) return st;
     struct planned p = { .plan = &plan };
-    if (plan.needs_imatrix && !o->force)
+    st = cut_plan_check_imatrix(&plan, o->imatrix, cut_gguf_head(base->gguf)->name, err);
+    if (!st && plan.needs_imatrix && !o->force)
         st = cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\": so few bits need an importance matrix", cut_gguf_head(base->gguf)->name,
                       plan.needs_imatrix);
     if (!st) st = rebuild(out, base, by_plan, &p, &w, err);

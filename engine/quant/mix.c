@@ -362,7 +362,8 @@ static bool wants_imatrix(const char *name, enum cut_type type, const struct cut
            type == CUT_IQ1_S || (type == CUT_Q2_K && ft == &types[Q2_K_S]);
 }
 
-static void plan_tensor(struct cut_plan_tensor *p, struct model *m, const struct cut_quantize_opts *o) {
+/* used[i]: rule i has decided about a tensor. */
+static void plan_tensor(struct cut_plan_tensor *p, struct model *m, const struct cut_quantize_opts *o, bool *used) {
     const char *name = p->from->name, *kept = kept_because(p->from), *why = "";
     enum role role = role_of(name);
     const struct cut_type_rule *own = own_rule(o, name);
@@ -382,6 +383,7 @@ static void plan_tensor(struct cut_plan_tensor *p, struct model *m, const struct
     } else if (own) {
         p->wanted = own->type;
         why = own->pattern;
+        used[own - o->rules] = true;
     } else if (!o->pure && cut_type_info(o->file_type->type)->block > 1) {
         p->wanted = by_rule(m, p->from, o->file_type, o->imatrix != NULL, &why);
     }
@@ -402,9 +404,11 @@ enum cut_status cut_quantize_plan(struct cut_plan *out, const struct cut_gguf *g
     if (!o->file_type) return cut_fail(err, CUT_EUSAGE, "%s: no file type is asked for", cut_gguf_head(g)->name);
     struct cut_plan p = { .n = n, .tensor = cut_calloc(n + 1, sizeof *p.tensor, "a plan", err) };
     struct cut_plan_tensor **order = cut_calloc(n + 1, sizeof *order, "a plan", err);
-    if (!p.tensor || !order) {
+    bool *used = cut_calloc((size_t)o->n_rules + 1, sizeof *used, "a plan", err);
+    if (!p.tensor || !order || !used) {
         free(p.tensor);
         free(order);
+        free(used);
         return CUT_ENOMEM;
     }
     struct model m = read_model(g);
@@ -413,8 +417,11 @@ enum cut_status cut_quantize_plan(struct cut_plan *out, const struct cut_gguf *g
         order[i] = &p.tensor[i];
     }
     qsort(order, n, sizeof *order, by_layer);
-    for (uint64_t i = 0; i < n; i++) plan_tensor(order[i], &m, o);
+    for (uint64_t i = 0; i < n; i++) plan_tensor(order[i], &m, o, used);
+    for (int i = o->n_rules - 1; i >= 0; i--)
+        if (!used[i]) p.idle_rule = o->rules[i].pattern;
     free(order);
+    free(used);
     for (uint64_t i = 0; i < n; i++) {
         struct cut_plan_tensor *t = &p.tensor[i];
         const struct cut_type_info *type = cut_type_info(t->type);
@@ -424,9 +431,33 @@ enum cut_status cut_quantize_plan(struct cut_plan *out, const struct cut_gguf *g
         p.from_bytes += t->from->bytes;
         p.bytes += t->bytes;
         p.n_fallback += t->type != t->wanted;
+        p.n_again += t->type != t->from->type && type->block > 1 && cut_type_info(t->from->type)->block > 1;
         if (t->needs_imatrix && t->type != t->from->type && !o->imatrix && !p.needs_imatrix) p.needs_imatrix = t->from->name;
     }
     *out = p;
+    return CUT_OK;
+}
+
+/* An importance matrix knows tensors by name alone; that it is this model's shows in its numbers of columns, and in names that are there. */
+enum cut_status cut_plan_check_imatrix(struct cut_plan *p, const struct cut_imatrix *im, const char *file, struct cut_err *err) {
+    uint64_t found = 0;
+    p->n_without = 0;
+    for (uint64_t i = 0; im && i < p->n; i++) {
+        const struct cut_plan_tensor *t = &p->tensor[i];
+        const struct cut_tensor_info *from = t->from;
+        if (t->kept || t->type == from->type) continue;
+        const struct cut_imatrix_entry *e = cut_imatrix_find(im, from->name);
+        uint64_t columns = from->ne[0] * from->ne[2] * from->ne[3];
+        if (e && (uint64_t)e->n * (uint64_t)e->n_mat != columns)
+            return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\" has %llu columns, its importance matrix %d: it is another model's", file,
+                            from->name, (unsigned long long)columns, e->n * e->n_mat);
+        enum role role = role_of(from->name);
+        found += e != NULL;
+        p->n_without += !e && role != EMBD && role != OUTPUT && cut_type_info(t->type)->block > 1;      /* these two, imatrix leaves out as a rule */
+    }
+    if (!found && p->n_without)
+        return cut_fail(err, CUT_EUSAGE, "%s: the importance matrix names none of the %llu tensors to be quantized: it is another model's", file,
+                        (unsigned long long)p->n_without);
     return CUT_OK;
 }
 

@@ -73,24 +73,21 @@ static enum cut_status fill(void *user, const struct cut_tensor_info *t, uint64_
 
 /* ---- before anything is written */
 
-static enum cut_status check(const struct job *j, const char *file, struct cut_err *err) {
+static enum cut_status check(struct job *j, const char *file, struct cut_err *err) {
     const struct cut_imatrix *im = j->o->imatrix;
-    for (uint64_t i = 0; i < j->plan.n; i++) {
+    enum cut_status st = cut_plan_check_imatrix(&j->plan, im, file, err);
+    for (uint64_t i = 0; !st && i < j->plan.n; i++) {
         const struct cut_plan_tensor *t = &j->plan.tensor[i];
-        const struct cut_tensor_info *from = t->from;
-        const char *name = from->name, *format = cut_type_info(t->type)->name;
-        if (t->type == from->type) continue;
+        const char *name = t->from->name, *format = cut_type_info(t->type)->name;
+        if (t->type == t->from->type) continue;
         if (!cut_encodes(t->type))
             return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\" would become %s, which cannot be written", file, name, format);
         const struct cut_imatrix_entry *e = im ? cut_imatrix_find(im, name) : NULL;
-        if (e && (uint64_t)e->n * (uint64_t)e->n_mat != from->ne[0] * from->ne[2] * from->ne[3])
-            return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\" has %" PRIu64 " columns, its importance matrix %d: it is another model's", file,
-                            name, from->ne[0] * from->ne[2] * from->ne[3], e->n * e->n_mat);
         if (t->needs_imatrix && !e && !j->o->force)
             return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\" would become %s: so few bits need an importance matrix%s", file, name, format,
                             im ? ", and this one lacks the tensor" : "");
     }
-    return CUT_OK;
+    return st;
 }
 
 static enum cut_status put_metadata(struct cut_gguf_writer *w, const struct cut_gguf *g, const struct cut_quantize_opts *o,

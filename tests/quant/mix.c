@@ -273,6 +273,7 @@ TEST(mix_options) {
     uint64_t bytes = 0;
     for (uint64_t i = 0; i < p.n; i++) bytes += p.tensor[i].bytes;
     CHECK(p.bytes == bytes && p.from_bytes == 4 * p.weights && !p.needs_imatrix);
+    CHECK(p.idle_rule && !strcmp(p.idle_rule, "*norm*") && !p.n_again, "norms are kept, so a rule for them decides nothing");
     cut_plan_done(&p);
 
     o = (struct cut_quantize_opts){ .file_type = cut_file_type_by_name("q4_k_m"), .pure = true };

@@ -160,6 +160,20 @@ static void rules_ready(struct rules *r, struct cut_quantize_opts *o) {
     o->n_rules = r->n;
 }
 
+/* What is no mistake, and yet not likely to be meant. */
+static void warn(const struct cut_plan *p) {
+    char rule[160];
+    if (p->idle_rule) {
+        cut_utf8_escape(rule, sizeof rule, p->idle_rule, strlen(p->idle_rule));
+        fprintf(stderr, "cutaway: warning: --tensor-type %s: decides about no tensor that is quantized\n", rule);
+    }
+    if (p->n_again)
+        fprintf(stderr, "cutaway: warning: %llu tensors are quantized already; rounding them again adds to the error: "
+                        "start from the f16 or f32 file\n", (ull)p->n_again);
+    if (p->n_without)
+        fprintf(stderr, "cutaway: warning: %llu tensors are not in the importance matrix\n", (ull)p->n_without);
+}
+
 static int convert(const char *in, const char *out, const struct cut_quantize_opts *o, bool dry) {
     struct cut_gguf *g;
     struct cut_plan p;
@@ -168,9 +182,11 @@ static int convert(const char *in, const char *out, const struct cut_quantize_op
     enum cut_status st = cut_quantize_plan(&p, g, o, &err);
     if (!st) {
         print_plan(&p);
-        if (p.needs_imatrix && dry) printf("needs an importance matrix: %s\n", p.needs_imatrix);
-        if (!dry) {
-            fflush(stdout);
+        fflush(stdout);
+        st = cut_plan_check_imatrix(&p, o->imatrix, cut_gguf_head(g)->name, &err);
+        warn(&p);
+        if (!st && p.needs_imatrix && dry) printf("needs an importance matrix: %s\n", p.needs_imatrix);
+        if (!st && !dry) {
             struct cli_progress show = { .start = cut_clock(), .total = p.from_bytes, .scale = 1e6, .unit = "MB" };
             st = cut_quantize(in, out, o, cli_progress, &show, &err);
             cli_progress_end();
