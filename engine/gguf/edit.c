@@ -74,11 +74,16 @@ static enum cut_kv_type guess(const char *text) {
 
 static enum cut_status parse(struct value *v, const char *key, const char *text, enum cut_kv_type type, struct cut_err *err) {
     uint64_t u;
+    uint32_t cp;
     double d;
     *v = (struct value){ .type = type, .n = cut_kv_type_size(type) };
     bool fine = true;
     switch (type) {
-    case CUT_KV_STRING: v->text = text; break;
+    case CUT_KV_STRING:
+        v->text = text;
+        for (size_t i = 0, len = strlen(text), n; fine && i < len; i += n) fine = (n = (size_t)cut_utf8_decode(text + i, len - i, &cp)) > 0;
+        if (!fine) return cut_fail(err, CUT_EUSAGE, "\"%s\": the value is no UTF-8 text", key);
+        break;
     case CUT_KV_BOOL:
         v->data[0] = !strcmp(text, "true") || !strcmp(text, "1");
         fine = v->data[0] || !strcmp(text, "false") || !strcmp(text, "0");
@@ -124,6 +129,14 @@ static const char *guarded(const struct cut_gguf *g, const struct cut_edit_kv *e
     return NULL;
 }
 
+/* What is wrong with a name that would be new; NULL: nothing. Keys are segments of lower_snake_case with dots between (GGUF's specification;
+ * capitals and - are met, too). ggml keeps tensors' names in 64 bytes. */
+static const char *bad_name(const char *name, bool tensor) {
+    static const char fine[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    if (tensor) return strlen(name) > 63 ? "a tensor's name has at most 63 bytes" : NULL;
+    return name[strspn(name, fine)] ? "a key is letters, digits, _ and -, with dots between" : NULL;
+}
+
 static enum cut_status check(const struct cut_gguf *g, const struct cut_edit_kv *e, struct cut_err *err) {
     const char *file = cut_gguf_head(g)->name, *why = guarded(g, e);
     bool tensor = e->op == CUT_KV_RENAME_TENSOR;
@@ -133,6 +146,9 @@ static enum cut_status check(const struct cut_gguf *g, const struct cut_edit_kv 
     if (!there && e->op != CUT_KV_SET) return cut_fail(err, CUT_EUSAGE, "%s: there is no %s \"%.80s\"", file, tensor ? "tensor" : "entry", e->key);
     if ((tensor && cut_gguf_find_tensor(g, e->value)) || (e->op == CUT_KV_RENAME && cut_gguf_find(g, e->value)))
         return cut_fail(err, CUT_EUSAGE, "%s: there is a \"%.80s\" already", file, e->value);
+    const char *fresh = e->op == CUT_KV_SET ? (there ? NULL : e->key) : e->op == CUT_KV_REMOVE ? NULL : e->value;
+    const char *wrong = fresh && !e->force ? bad_name(fresh, tensor) : NULL;
+    if (wrong) return cut_fail(err, CUT_EUSAGE, "%s: \"%.80s\": %s; force it if you mean it", file, fresh, wrong);
     if (why && there && !e->force)
         return cut_fail(err, CUT_EUSAGE, "%s: \"%.80s\" is needed to run the file (%s); force it if you mean it", file, e->key, why);
     return CUT_OK;

@@ -21,6 +21,9 @@ same "rules from a file" "$(grep -c -e '^blk.1.ffn_down.weight .*-> q6_K' -e '^b
 same "pure: the same for the others" "$(grep -c -- '-> q4_K' "$tmp/plan")" "$(($(grep -c -- '->' "$tmp/plan") - 3))"
 exits "a rule without a format" 1 "--tensor-type blk.0: PATTERN=FORMAT is needed" quantize "$pebble" q8_0 --dry-run --tensor-type blk.0
 exits "a rule with none that exists" 1 '"q99" is no number format' quantize "$pebble" q8_0 --dry-run --tensor-type 'blk.*=q99'
+exits "a rule that matches nothing" 0 "--tensor-type blk.9.*: decides about no tensor" quantize "$pebble" q8_0 --dry-run --tensor-type 'blk.9.*=q4_0'
+exits "or nothing that is quantized" 0 "--tensor-type *norm*: decides about no tensor" quantize "$pebble" q8_0 --dry-run --tensor-type '*norm*=q4_0'
+exits "no threads" 1 "--threads 0: must be at least 1" quantize "$pebble" q8_0 --dry-run --threads 0
 exits "no output" 1 "IN, OUT and TYPE are needed" quantize "$pebble" q8_0
 exits "few bits without an importance matrix" 1 "need an importance matrix" quantize "$pebble" "$tmp/x.gguf" iq2_xs
 exits "a dry run of it says so" 0 "needs an importance matrix: blk.0." quantize "$pebble" iq2_xs --dry-run
@@ -36,6 +39,10 @@ cp "$tmp/q4.gguf" "$tmp/same.gguf"
 exits "onto itself" 0 "written" quantize "$tmp/same.gguf" "$tmp/same.gguf" q4_k_m --tensor-type 'token_embd=q4_K'
 files "nothing changes where the format stays" "$tmp/same.gguf" "$tmp/q4.gguf"
 
+exits "rounding again" 0 "tensors are quantized already" quantize "$tmp/q4.gguf" q8_0 --dry-run
+case $("$CUTAWAY" quantize "$tmp/q4.gguf" f16 --dry-run 2>&1) in *warning*) got=warned ;; *) got= ;; esac
+same "not so where nothing is rounded" "$got" ""
+
 # A model large enough that an interrupt comes in time.
 "$CUTAWAY" synth "$tmp/large.gguf" llama dim=1024 ffn=2816 layers=8 heads=8 vocab=4000 type=f16 >/dev/null
 echo old >"$tmp/old.gguf"
@@ -48,6 +55,24 @@ wait $pid
 same "Ctrl-C: exit status 130" $? 130
 same "the old file is there" "$(cat "$tmp/old.gguf")" old
 same "and no other" "$(ls "$tmp" | grep -c 'tmp\.')" 0
+"$CUTAWAY" quantize "$tmp/large.gguf" "$tmp/old.gguf" q2_k -t 1 >"$tmp/log" 2>&1 &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10; do ls "$tmp"/old.gguf.tmp.* >/dev/null 2>&1 && break; sleep 0.1; done
+kill -TERM $pid
+wait $pid
+same "asked to terminate: the same" "$? $(cat "$tmp/old.gguf") $(ls "$tmp" | grep -c 'tmp\.')" "130 old 0"
+
+# What is no file stays what it is: renaming over a device would be the end of it.
+mkfifo "$tmp/pipe"
+for command in "quantize $pebble $tmp/pipe q8_0" "imatrix $pebble $tmp/text $tmp/pipe" "logits $pebble --tokens 1 -o $tmp/pipe" \
+    "perplexity $pebble $tmp/text --chunk 64 --chunks 1 --save-logits $tmp/pipe"; do
+    exits "a pipe is refused: ${command%% *}" 2 "pipe: cannot write: a device or pipe, not a file" $command
+done
+same "and is there" "$([ -p "$tmp/pipe" ] && echo yes)" yes
+cp "$pebble" "$tmp/target.gguf"
+ln -s target.gguf "$tmp/link.gguf"
+exits "a link is followed" 0 "-> string gravel" gguf set "$tmp/link.gguf" general.name gravel
+same "and stays a link" "$([ -h "$tmp/link.gguf" ] && "$CUTAWAY" inspect "$tmp/target.gguf" | grep -c gravel)" 1
 
 # ---- importance
 
@@ -62,6 +87,17 @@ holds "which the file tells" "$tmp/log" "quantize.imatrix.entries_count  *u32  *
 exits "and which runs" 0 "perplexity" perplexity "$tmp/qi.gguf" "$tmp/text" -t 1
 exits "a model is none" 2 'not "imatrix"' imatrix "$pebble" --show
 exits "nor is a text" 2 "importance matrix" quantize "$pebble" "$tmp/x.gguf" q2_k --imatrix "$tmp/text"
+exits "one of another model" 1 "columns, its importance matrix" quantize "$tmp/large.gguf" q2_k --dry-run --imatrix "$tmp/im.gguf"
+"$CUTAWAY" gguf rename-tensor "$pebble" blk.0.attn_q.weight blk.0.other.weight --force --out "$tmp/renamed.gguf" >/dev/null
+exits "a tensor it lacks" 0 "1 tensors are not in the importance matrix" quantize "$tmp/renamed.gguf" q2_k --dry-run --imatrix "$tmp/im.gguf"
+"$CUTAWAY" imatrix "$model" "$tmp/text" "$tmp/names.gguf" >/dev/null
+for name in $("$CUTAWAY" inspect "$tmp/names.gguf" | sed -n 's/.* \(blk[^ ]*\)$/\1/p'); do
+    "$CUTAWAY" gguf rename-tensor "$tmp/names.gguf" "$name" "x.$name" --force >/dev/null
+done
+exits "one that names nothing here" 1 "names none of the 14 tensors to be quantized: it is another model's" quantize "$model" q8_0 --dry-run --imatrix "$tmp/names.gguf"
+head -c 4000 /dev/urandom >"$tmp/noise"
+exits "noise is no text" 2 "this is no UTF-8 text" imatrix "$pebble" "$tmp/noise" "$tmp/x.gguf"
+exits "nor for chunks" 2 "this is no UTF-8 text" perplexity "$pebble" "$tmp/noise" --chunk 64
 exits "arguments missing" 1 "MODEL, TEXT and OUT are needed" imatrix "$pebble" "$tmp/text"
 
 # ---- many files
@@ -73,6 +109,9 @@ holds "its log" "$tmp/batch/log.json" '"agree": 2[0-9]'
 holds "the failure in it" "$tmp/batch/log.json" '"error": ".*nosuch.gguf: No such file'
 holds "its README" "$tmp/batch/README.md" "^| pebble-q8_0.gguf | 2.8 | 8.60 | [0-9]* of 24 |"
 echo kept >"$tmp/batch/pebble-q8_0.gguf"
+mkdir "$tmp/twin"
+cp "$pebble" "$tmp/twin/"
+exits "two of a name" 2 "twin/pebble.gguf: failed: it would become pebble-q4_K_S.gguf, as another does" convert-batch "$pebble" "$tmp/twin/pebble.gguf" --preset mobile --out "$tmp/two"
 exits "what is there is kept, and looked at" 2 "pebble-q8_0.gguf" convert-batch "$pebble" --preset production --out "$tmp/batch"
 same "even if it is none" "$(cat "$tmp/batch/pebble-q8_0.gguf")" kept
 exits "or replaced" 0 "1 of 1 files" convert-batch "$pebble" --preset production --out "$tmp/batch" --overwrite
@@ -97,5 +136,9 @@ exits "and then it does not" 2 "block_count" run "$tmp/other.gguf" -p Once -n 4
 exits "a verb it has not" 1 'did you mean "set"' gguf sett "$tmp/e.gguf" a b
 exits "too little" 1 "set: FILE, KEY and VALUE are needed" gguf set "$tmp/e.gguf" a
 exits "a type it has not" 1 "--type u24" gguf set "$tmp/e.gguf" a 1 --type u24
+exits "a value that is none" 1 '"x" is no u32' gguf set "$tmp/e.gguf" llama.context_length x
+exits "a key with spaces" 1 "a key is letters, digits" gguf set "$tmp/e.gguf" "my key" 1
+exits "unless forced" 0 "my key: (none)" gguf set "$tmp/e.gguf" "my key" 1 --force
+exits "a value that is no text" 1 "no UTF-8 text" gguf set "$tmp/e.gguf" a "$(printf '\377')"
 exits "no GGUF" 2 "text" gguf set "$tmp/text" a 1
 done_testing
