@@ -63,6 +63,7 @@ void cut_lua_open_vocab(lua_State *L);
 void cut_lua_open_session(lua_State *L);
 void cut_lua_open_sampler(lua_State *L);
 void cut_lua_open_quant(lua_State *L);
+void cut_lua_open_measure(lua_State *L);
 /* Make the metatable of a type: methods, metamethods, and a name that getmetatable shows instead of the table. */
 void cut_lua_type(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta);
 

@@ -19,6 +19,7 @@ void cut_lua_model_drop(struct cut_lua_model *m) {
     if (!m || --m->refs) return;
     cut_model_close(m->model);
     m->host->n_models--;
+    cut_lua_model_drop(m->base);
     free(m);
 }
 
@@ -67,6 +68,29 @@ static bool resolve(const struct cut_lua_opts *o, const char *name, char path[PA
     return false;
 }
 
+/* Push a box for a model to come. */
+static struct cut_lua_model **push_box(lua_State *L) {
+    struct cut_lua *h = cut_lua_of(L);
+    if (h->n_models >= MAX_MODELS) lua_gc(L, LUA_GCCOLLECT);
+    if (h->n_models >= MAX_MODELS) luaL_error(L, "%d models are open; m:close() ends one", h->n_models);
+    struct cut_lua_model **box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = NULL;
+    luaL_setmetatable(L, NAME);
+    return box;
+}
+
+/* Put the model into the box at the top of the stack; base: what it borrows from, or NULL. */
+static int fill_box(lua_State *L, struct cut_lua_model **box, struct cut_model *model, struct cut_lua_model *base) {
+    *box = calloc(1, sizeof **box);
+    if (!*box) {
+        cut_model_close(model);
+        return luaL_error(L, "out of memory: a model");
+    }
+    **box = (struct cut_lua_model){ .model = model, .refs = 1, .host = cut_lua_of(L), .base = base ? cut_lua_model_share(base) : NULL };
+    (*box)->host->n_models++;
+    return 1;
+}
+
 /*** Open a model file.
  * @function cut.model.open
  * @tparam[opt] string name a bundled model ("pebble", "pebble-draft") or a file in the script's folder; absent: the
@@ -82,23 +106,12 @@ static int model_open(lua_State *L) {
     const char *name = luaL_optstring(L, 1, NULL);
     char path[PATH_MAX], why[320];
     if (!resolve(&h->opts, name, path, why, sizeof why)) return lua_pushnil(L), lua_pushstring(L, why), 2;
-    if (h->n_models >= MAX_MODELS) lua_gc(L, LUA_GCCOLLECT);
-    if (h->n_models >= MAX_MODELS) return luaL_error(L, "%d models are open; m:close() ends one", h->n_models);
-    struct cut_lua_model **box = lua_newuserdatauv(L, sizeof *box, 0);
-    *box = NULL;
-    luaL_setmetatable(L, NAME);
+    struct cut_lua_model **box = push_box(L);
     struct cut_err err;
     struct cut_model *model;
     enum cut_status status = cut_model_open(&model, path, 0, &err);
     if (status) return cut_lua_fail(L, status, &err);
-    *box = calloc(1, sizeof **box);
-    if (!*box) {
-        cut_model_close(model);
-        return luaL_error(L, "out of memory: a model");
-    }
-    **box = (struct cut_lua_model){ .model = model, .refs = 1, .host = h };
-    h->n_models++;
-    return 1;
+    return fill_box(L, box, model, NULL);
 }
 
 /*** Let go of the model. Sessions made from it go on.
@@ -120,6 +133,82 @@ static int model_tostring(lua_State *L) {
     if (!*m) return lua_pushliteral(L, "model (closed)"), 1;
     lua_pushfstring(L, "model %s", cut_gguf_head(cut_model_gguf((*m)->model))->name);
     return 1;
+}
+
+/* ---- the same in other formats */
+
+/* Which tensors get which format: rules of a table { ["blk.*.ffn_*"] = "q4_0", ... }, as text in a block of Lua memory. The pattern with the
+ * most characters that are no * goes first, so that an exception needs no order. */
+struct choice { const char *pattern; size_t weight; enum cut_type type; };
+
+static int by_weight(const void *a, const void *b) {
+    const struct choice *x = a, *y = b;
+    return x->weight != y->weight ? (x->weight < y->weight ? 1 : -1) : strcmp(x->pattern, y->pattern);
+}
+
+/* Push a block with the rules of the option `tensors`, longest patterns first. The texts live while the table does. */
+static struct cut_type_rule *check_rules(lua_State *L, int arg, int *n) {
+    enum { MOST = 256 };
+    *n = 0;
+    struct choice *c = lua_newuserdatauv(L, MOST * sizeof *c, 0);
+    struct cut_type_rule *rules = lua_newuserdatauv(L, MOST * sizeof *rules, 0);
+    if (lua_isnoneornil(L, arg) || lua_getfield(L, arg, "tensors") == LUA_TNIL) return rules;
+    if (!lua_istable(L, -1)) luaL_error(L, "tensors: a table of pattern = format is wanted");
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "tensors: a table of pattern = format is wanted");
+        const char *pattern = lua_tostring(L, -2), *name = lua_tostring(L, -1);
+        int type = cut_type_by_name(name);
+        if (type < 0) luaL_error(L, "tensors: there is no number format '%s'", name);
+        if (!cut_encodes((enum cut_type)type)) luaL_error(L, "tensors: %s cannot be written here", name);
+        if (*n == MOST) luaL_error(L, "tensors: more than %d patterns", MOST);
+        size_t weight = 0;
+        for (const char *p = pattern; *p; p++) weight += *p != '*';
+        c[(*n)++] = (struct choice){ pattern, weight, (enum cut_type)type };
+    }
+    qsort(c, (size_t)*n, sizeof *c, by_weight);
+    for (int i = 0; i < *n; i++) rules[i] = (struct cut_type_rule){ c[i].pattern, c[i].type };
+    lua_pop(L, 1);
+    return rules;
+}
+
+static bool rebuild_on(void *user, double part, const char *what) {
+    struct cut_lua *h = user;
+    (void)part, (void)what;
+    return !atomic_load(&h->cancel) && !(h->opts.max_seconds > 0 && cut_clock() > h->deadline);
+}
+
+/*** The same model in other formats, made in memory from this one's weights: what `cutaway quantize` would write.
+ * @function Model:rebuild
+ * @tparam string type a file type; "q4_K_M": most matrices in q4_K, some in q6_K
+ * @tparam[opt] table options tensors, formats for tensors by pattern, as { ["blk.0.*"] = "q8_0" }, of which the pattern with
+ * most letters counts; pure (false), the same format for every matrix; force (false), very low bits without an importance matrix
+ * @treturn Model or nil and a message
+ * @usage
+ * local m = cut.model.open()
+ * local small = assert(m:rebuild("q4_0", { pure = true, tensors = { ["blk.0.attn_q"] = "q8_0" } }))
+ * assert(small:config().weight_bytes < m:config().weight_bytes / 3)
+ * for _, t in ipairs(small:tensors()) do
+ *     if t.name == "blk.0.attn_q.weight" then assert(t.type == "q8_0") end
+ *     if t.name == "blk.1.attn_q.weight" then assert(t.type == "q4_0") end
+ * end
+ */
+static int model_rebuild(lua_State *L) {
+    static const char *const fields[] = { "tensors", "pure", "force", NULL };
+    struct cut_lua_model *base = cut_lua_check_model(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    lua_settop(L, 3);
+    cut_lua_only(L, 3, fields);
+    struct cut_quantize_opts o = { .file_type = cut_file_type_by_name(name), .pure = cut_lua_opt_bool(L, 3, "pure", false),
+                                   .force = cut_lua_opt_bool(L, 3, "force", false) };
+    if (!o.file_type) return luaL_error(L, "there is no file type '%s'", name);
+    o.rules = check_rules(L, 3, &o.n_rules);
+    cut_lua_charge(L, cut_model_config(base->model)->n_params / 8);
+    struct cut_lua_model **box = push_box(L);
+    struct cut_model *model;
+    struct cut_err err;
+    enum cut_status st = cut_model_quantize(&model, base->model, &o, rebuild_on, cut_lua_of(L), &err);
+    if (st) return cut_lua_fail(L, st, &err);
+    return fill_box(L, box, model, base);
 }
 
 /* ---- what is in it */
@@ -220,7 +309,7 @@ static int model_tensor(lua_State *L) {
 void cut_lua_open_model(lua_State *L) {
     static const luaL_Reg methods[] = {
         { "close", model_close }, { "config", model_config }, { "tensors", model_tensors }, { "tensor", model_tensor },
-        { "vocab", cut_lua_model_vocab }, { "session", cut_lua_model_session }, { NULL, NULL },
+        { "vocab", cut_lua_model_vocab }, { "session", cut_lua_model_session }, { "rebuild", model_rebuild }, { NULL, NULL },
     };
     static const luaL_Reg meta[] = {
         { "__gc", model_close }, { "__close", model_close }, { "__tostring", model_tostring }, { NULL, NULL },

@@ -6,7 +6,8 @@
 
 #include "lua/bind.h"
 
-struct cut_lua_model { struct cut_model *model; struct cut_lua *host; int refs; };
+/* base: the model it was rebuilt from and borrows of, shared; NULL: it was opened from a file. */
+struct cut_lua_model { struct cut_model *model; struct cut_lua *host; int refs; struct cut_lua_model *base; };
 
 struct cut_lua_model *cut_lua_check_model(lua_State *L, int arg);          /* raises when it is closed */
 struct cut_lua_model *cut_lua_model_share(struct cut_lua_model *m);        /* one more owner */

@@ -206,6 +206,7 @@ static int furnish(lua_State *L) {
     cut_lua_open_session(L);
     cut_lua_open_sampler(L);
     cut_lua_open_quant(L);
+    cut_lua_open_measure(L);
     cut_lua_push_shared(L);
     lua_insert(L, -2);
     lua_setfield(L, -2, "cut");

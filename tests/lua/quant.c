@@ -67,3 +67,20 @@ TEST(lua_quant_methods_can_be_stopped) {
               "cut.quant.awq(w, w, { alphas = 1000 })", error, sizeof error, 0.2) == CUT_ECANCEL || strstr(error, "stopped after"), "%s", error);
     CHECK(cut_clock() - start < 2, "%g s", cut_clock() - start);
 }
+
+TEST(lua_model_rebuild) {
+    expect("local m = cut.model.open() local small = m:rebuild('q8_0', { tensors = { ['*'] = 'q4_0', ['blk.0.*'] = 'q6_K' } })\n"
+           "for _, t in ipairs(small:tensors()) do if t.name:find('attn_q') then print(t.name, t.type) end end\n"
+           "m:close() print(small:session{ ctx = 16 } ~= nil)",
+           "blk.0.attn_q.weight\tq6_K\nblk.1.attn_q.weight\tq4_0\nblk.2.attn_q.weight\tq4_0\nblk.3.attn_q.weight\tq4_0\ntrue\n");
+    expect_error("cut.model.open():rebuild('q9')", "there is no file type 'q9'");
+    expect_error("cut.model.open():rebuild('q8_0', { tensors = { x = 'q9' } })", "there is no number format 'q9'");
+    expect_error("cut.model.open():rebuild('q8_0', { tensors = { 'q4_0' } })", "a table of pattern = format is wanted");
+    expect_error("cut.model.open():rebuild('q8_0', { purely = true })", "there is no option 'purely'");
+    expect_error("cut.model.open():rebuild('iq2_xs')", "need an importance matrix");
+}
+
+TEST(lua_measure_kl) {
+    expect("local a = cut.tensor{ 1, 2, 3 } local kl, same, each = cut.measure.kl(a, a) print(kl, same, #each)", "0.0\t1.0\t1\n");
+    expect_error("cut.measure.kl(cut.tensor{ 1, 2 }, cut.tensor{ 1, 2, 3 })", "the shapes 1x2 and 1x3 differ");
+}
