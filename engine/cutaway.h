@@ -1067,6 +1067,11 @@ struct cut_imatrix_stats {
     int n_top, top[8];         /* the largest columns, largest first */
 };
 void cut_imatrix_stats(const struct cut_imatrix_entry *e, struct cut_imatrix_stats *out);
+/* What it would change: the error of the tensor (its first matrix) in another format as its inputs weigh it, sqrt(sum w (x - y)^2 /
+ * sum w x^2), over `rows` rows spread evenly; error[0] encoded without the importance, error[1] with it. CUT_EUSAGE: other columns, or the
+ * tensor cannot be stored so. */
+enum cut_status cut_imatrix_preview(const struct cut_imatrix_entry *e, const struct cut_tensor_info *t, enum cut_type type, int rows,
+                                    double error[2], struct cut_err *err);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Measuring damage: what a model loses against a reference of the same vocabulary

@@ -86,6 +86,7 @@ struct tui_cmp_tensor {
     struct cut_sens_row swap;          /* alone in the format of swaps_type */
     bool weighed;                      /* its inputs were, by an importance matrix: */
     float uneven, top_share;           /* 0: all inputs alike, to 1: one has everything; the share of the largest hundredth */
+    struct tui_cmp_preview { enum cut_type type; float without, with; } preview;   /* weighed errors in this format; CUT_TYPE_COUNT: not known */
 };
 
 struct tui_cmp_step {                  /* a line of the recipe: a tensor raised; the first is the low format alone */

@@ -35,8 +35,10 @@ static void keep_before(struct tui_compare *c) {
 void cmp_recipe_reset(struct tui_compare *c) {
     cut_sens_free(c->sens);
     cut_imatrix_free(c->imatrix);
+    free(c->preview);
     c->sens = NULL;
     c->imatrix = NULL;
+    c->preview = NULL;
     c->job = CMP_REST;
     c->swaps_type = CUT_TYPE_COUNT;
     free(c->recipe.step);
@@ -329,6 +331,23 @@ static enum cut_status collect(struct tui_compare *c, struct cut_session *s, con
     return st;
 }
 
+/* What each tensor would win in the format that the first build has it in, or in q4_0, by 32 of its rows. */
+static void preview(struct tui_compare *c) {
+    int n = (int)cut_gguf_head(cmp_file(c))->n_tensors;
+    free(c->preview);
+    c->preview = tui_alloc((size_t)n, sizeof *c->preview);
+    for (int i = 0; i < n; i++) {
+        const struct cut_tensor_info *t = cmp_tensor(c, 0, i), *b = c->n_builds > 1 ? cmp_tensor(c, 1, i) : NULL;
+        const struct cut_imatrix_entry *e = cut_imatrix_find(c->imatrix, t->name);
+        struct tui_cmp_preview *p = &c->preview[i];
+        double error[2];
+        *p = (struct tui_cmp_preview){ .type = CUT_TYPE_COUNT };
+        enum cut_type type = b && b->type != t->type ? b->type : CUT_Q4_0;
+        if (!e || cut_imatrix_preview(e, t, type, 32, error, NULL)) continue;
+        *p = (struct tui_cmp_preview){ type, (float)error[0], (float)error[1] };
+    }
+}
+
 /* The text so far, read once more by a session of its own. */
 static enum cut_status weigh_inputs(struct tui_compare *c, char said[160], struct cut_err *err) {
     const struct cut_vocab *v = cut_model_vocab(c->host.model);
@@ -356,6 +375,7 @@ static enum cut_status weigh_inputs(struct tui_compare *c, char said[160], struc
     if (st) return st;
     cut_imatrix_free(c->imatrix);
     c->imatrix = made;
+    preview(c);
     snprintf(said, 160, "the inputs of each matrix were weighed over %d tokens", n);
     return CUT_OK;
 }

@@ -85,6 +85,7 @@ static void take_tensor(struct tui_compare *c, int i, struct tui_cmp *o) {
         t->weighed = true;
         t->uneven = (float)(1 - s.even);
         t->top_share = (float)s.top_share;
+        t->preview = c->preview[i];
     }
     if (c->sens && c->swaps_type != CUT_TYPE_COUNT) {
         cut_sens_get(c->sens, i, c->swaps_type, &t->swap);

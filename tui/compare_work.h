@@ -54,6 +54,7 @@ struct tui_compare {
     bool layer_failed;
 
     struct cut_imatrix *imatrix;       /* over the text as it was when it was collected; NULL: none yet */
+    struct tui_cmp_preview *preview;   /* what it would change, by tensor */
     struct cut_sens *sens;     /* NULL: to be made anew */
     enum cut_type swaps_type;
     enum { CMP_REST, CMP_SWAPS, CMP_RECIPE_SWAPS, CMP_MIX } job;

@@ -311,6 +311,27 @@ static void put_text(FILE *f, const char *s) {
     fputs(s, f);
 }
 
+TEST(imatrix_preview_says_what_it_would_change) {
+    struct cut_model *m;
+    struct cut_err err;
+    REQUIRE(!cut_model_open(&m, "assets/pebble.gguf", 0, &err), "%s", err.msg);
+    const struct cut_tensor_info *t = cut_gguf_find_tensor(cut_model_gguf(m), "blk.1.ffn_down.weight");
+    float mean[512], all = 1;
+    struct cut_imatrix_entry e = { .name = "blk.1.ffn_down.weight", .n = 512, .n_mat = 1, .sum2 = mean, .counts = &all, .mean = mean };
+    double error[2], even[2];
+    for (int i = 0; i < 512; i++) mean[i] = 1;
+    REQUIRE(!cut_imatrix_preview(&e, t, CUT_Q4_K, 16, even, &err), "%s", err.msg);
+    CHECK(even[0] > 0.01 && even[0] < 0.2 && fabs(even[1] / even[0] - 1) < 0.01, "all alike: nothing to win; %g, %g", even[0], even[1]);
+    for (int i = 0; i < 512; i += 7) mean[i] = 50;
+    REQUIRE(!cut_imatrix_preview(&e, t, CUT_Q4_K, 16, error, &err), "%s", err.msg);
+    CHECK(error[1] < 0.9 * error[0], "some inputs fifty times the others: %g, with importance %g", error[0], error[1]);
+    e.n = 256;
+    CHECK(cut_imatrix_preview(&e, t, CUT_Q4_K, 16, error, &err) == CUT_EUSAGE && strstr(err.msg, "256 columns"), "%s", err.msg);
+    e.n = 512;
+    CHECK(cut_imatrix_preview(&e, t, CUT_Q8_K, 16, error, &err) == CUT_EUSAGE);
+    cut_model_close(m);
+}
+
 TEST(imatrix_of_the_older_kind) {
     struct cut_imatrix *m = NULL;
     struct cut_err err;

@@ -42,10 +42,13 @@ void quant_draw_imatrix(struct quant_view *v, struct tui_area a) {
         }
     }
     const struct tui_cmp_tensor *t = tensor_at(c, v->kind_at, v->layer_at);
-    char line[200], cost[64] = "", n[16];
+    char line[320], cost[64] = "", gain[128] = "", n[16];
     if (!t || !t->weighed || in.h < N_KINDS + 3) return;
     if (t->swap.measured) snprintf(cost, sizeof cost, " Swapped alone it costs KL %s.", tui_num((float)t->swap.kl, 8, n));
-    snprintf(line, sizeof line, "%s: the largest hundredth of its %d inputs carries %.0f %% of their squares.%s", t->name, (int)t->cols,
-             (double)(100 * t->top_share), cost);
+    if (t->preview.type != CUT_TYPE_COUNT)
+        snprintf(gain, sizeof gain, " As they weigh it, its error in %s is %.2f %%; encoded by importance it would be %.2f %%.",
+                 cut_type_info(t->preview.type)->name, (double)(100 * t->preview.without), (double)(100 * t->preview.with));
+    snprintf(line, sizeof line, "%s: the largest hundredth of its %d inputs carries %.0f %% of their squares.%s%s", t->name, (int)t->cols,
+             (double)(100 * t->top_share), gain, cost);
     tui_text_wrap(in, N_KINDS + 2, TUI_TEXT, line);
 }
