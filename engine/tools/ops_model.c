@@ -88,7 +88,7 @@ static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const flo
     cut_encode(type, w, bytes, (size_t)rows * COLS);
     for (int t = 0; rounds && t < MANY; t++) k->quantize_q8((char *)q8 + (size_t)t * cut_q8_bytes(COLS),
                                                             act + (size_t)t * COLS, COLS);
-    p.mm = (struct cut_mm){ .w = bytes, .w_stride = row, .k = COLS, .x = rounds ? q8 : act,
+    p.mm = (struct cut_mm){ .type = type, .w = bytes, .w_stride = row, .k = COLS, .x = rounds ? q8 : act,
                             .x_stride = rounds ? cut_q8_bytes(COLS) : COLS * sizeof(float),
                             .t = 1, .y = y, .y_stride = (size_t)rows, .scratch = scratch };
     char note[64];
