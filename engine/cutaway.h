@@ -1196,6 +1196,13 @@ void cut_lockstep_summary(const struct cut_lockstep *l, int build, struct cut_lo
 enum cut_status cut_lockstep_layers(struct cut_lockstep *l, int build, int i, float threshold, float *error, int *first,
                                     struct cut_err *err);
 
+/* The first step, in the order of the reference's listing, whose value for token i is further from the reference's than the threshold:
+ * |x - y| / |x| over the whole value. Steps that only one of them has (rounded activations) are passed over. name "": none is.
+ * Costs as cut_lockstep_layers; the same refusals. */
+struct cut_lockstep_op { char name[64]; float error; };
+enum cut_status cut_lockstep_first(struct cut_lockstep *l, int build, int i, float threshold, struct cut_lockstep_op *out,
+                                   struct cut_err *err);
+
 /* ---- weights, before and after */
 
 /* How far a tensor's weights moved: a the original, b the same tensor in another format. rms are over the whole tensor; the

@@ -370,7 +370,9 @@ static enum cut_status layers_slice(struct tui_compare *c, struct cut_err *err) 
     drop_layers(c);
     for (int k = 1; k < c->n_builds; k++) {
         float *error = tui_alloc((size_t)cut_model_config(c->host.model)->n_layer, sizeof *error);
-        enum cut_status st = cut_lockstep_layers(c->lock, k, i, 0.05f, error, &first, err);
+        enum cut_status st = cut_lockstep_layers(c->lock, k, i, TUI_CMP_APART, error, &first, err);
+        c->build[k].first = (struct cut_lockstep_op){ "", 0 };
+        if (!st) st = cut_lockstep_first(c->lock, k, i, TUI_CMP_APART, &c->build[k].first, err);
         if (st == CUT_EUSAGE) {                /* another shape: it has no layers to compare with ours */
             free(error);
         } else if (st) {

@@ -72,7 +72,10 @@ struct tui_cmp_build {
     struct tui_cmp_point *point;       /* n_tokens of them, by position predicted */
     struct tui_token *top;             /* the likeliest token of each */
     float *layer;                      /* n_layer: |x - y| / |x| of resid_post at the watched prediction; NULL: not known */
+    struct cut_lockstep_op first;      /* the first step there that is more than TUI_CMP_APART off; name "": none, or not known */
 };
+
+#define TUI_CMP_APART 0.05f
 
 /* A matrix of the open file. */
 struct tui_cmp_tensor {

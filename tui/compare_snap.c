@@ -57,6 +57,7 @@ static void take_build(const struct tui_compare *c, int build, struct tui_cmp_bu
     size_t n = (size_t)cut_model_config(c->host.model)->n_layer;
     o->layer = tui_alloc(n, sizeof *o->layer);
     memcpy(o->layer, b->layer, n * sizeof *o->layer);
+    o->first = b->first;
 }
 
 static void take_tensor(struct tui_compare *c, int i, struct tui_cmp *o) {

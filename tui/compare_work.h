@@ -34,6 +34,7 @@ struct cmp_build {
     int n_edits, cap_edits;
     struct cmp_edit *edit;
     float *layer;              /* at layer_pos, of layer_of; see struct tui_cmp_build */
+    struct cut_lockstep_op first;      /* likewise */
 };
 
 struct cmp_raise { int tensor; enum cut_type type; double kl; uint64_t bytes; bool measured, by_hand; };

@@ -303,10 +303,9 @@ void cut_lockstep_summary(const struct cut_lockstep *l, int build, struct cut_lo
 
 /* ---- where the error enters */
 
-/* The residual stream after each layer for token i of the text: evaluated once more on a scratch fork, every value kept. */
-static enum cut_status residuals(struct cut_lockstep *l, struct build *b, int i, float *out, struct cut_err *err) {
+/* Token i of the text evaluated once more by a build, on a scratch fork, every value kept until tidied up. */
+static enum cut_status evaluate_kept(struct cut_lockstep *l, struct build *b, int i, struct cut_err *err) {
     struct cut_session *s = b->session;
-    const struct cut_config *c = cut_model_config(b->model);
     /* What a cancelled step left: tokens queued, and tokens evaluated but not compared, whose logits are lost now. */
     b->evaluated = cut_min(b->evaluated, l->compared);
     enum cut_status st = cut_session_truncate(s, COMMON, b->evaluated, err);
@@ -315,15 +314,26 @@ static enum cut_status residuals(struct cut_lockstep *l, struct build *b, int i,
     if (!st) st = cut_session_truncate(s, SCRATCH, i, err);
     if (!st) st = cut_session_feed(s, SCRATCH, l->text + i, 1, 0, err);
     if (!st) st = cut_session_step(s, cut_session_n_steps(s), NULL, err);
+    return st;
+}
+
+static enum cut_status tidy(struct build *b, enum cut_status st, struct cut_err *err) {
+    enum cut_status tidied = cut_session_truncate(b->session, SCRATCH, 0, st ? NULL : err);
+    return st ? st : tidied;
+}
+
+/* The residual stream after each layer for token i. */
+static enum cut_status residuals(struct cut_lockstep *l, struct build *b, int i, float *out, struct cut_err *err) {
+    const struct cut_config *c = cut_model_config(b->model);
+    enum cut_status st = evaluate_kept(l, b, i, err);
     for (int il = 0; !st && il < c->n_layer; il++) {
         char name[40];
         struct cut_tensor t;
         snprintf(name, sizeof name, "blk.%d.resid_post", il);
-        st = cut_session_value(s, cut_session_find_step(s, name), &t, err);
+        st = cut_session_value(b->session, cut_session_find_step(b->session, name), &t, err);
         if (!st) memcpy(out + (size_t)il * (size_t)c->n_embd, t.data, (size_t)c->n_embd * sizeof *out);
     }
-    enum cut_status tidy = cut_session_truncate(s, SCRATCH, 0, st ? NULL : err);
-    return st ? st : tidy;
+    return tidy(b, st, err);
 }
 
 static float relative_error(const float *x, const float *y, int n) {
@@ -365,4 +375,37 @@ enum cut_status cut_lockstep_layers(struct cut_lockstep *l, int build, int i, fl
         if (error[il] > threshold) *first = il;
     }
     return CUT_OK;
+}
+
+/* The reference's step and the build's of the same name, as floats of the same number; false: one of them has no such value. */
+static bool both_values(struct cut_session *ref, struct cut_session *s, int step, struct cut_tensor *x, struct cut_tensor *y) {
+    int same = cut_session_find_step(s, cut_session_step_at(ref, step)->name);
+    return same >= 0 && !cut_session_value(ref, step, x, NULL) && !cut_session_value(s, same, y, NULL) && x->data && y->data &&
+           x->ne[0] * x->ne[1] * x->ne[2] == y->ne[0] * y->ne[1] * y->ne[2];
+}
+
+enum cut_status cut_lockstep_first(struct cut_lockstep *l, int build, int i, float threshold, struct cut_lockstep_op *out,
+                                   struct cut_err *err) {
+    if (!build_at(l, build)) return cut_fail(err, CUT_EUSAGE, "lockstep: build %d is not in 0 to %d", build, l->n_builds - 1);
+    if (i < 0 || i >= l->compared)
+        return cut_fail(err, CUT_EUSAGE, "lockstep: token %d is not evaluated; %d tokens are", i, l->compared);
+    struct build *ref = &l->build[0], *b = &l->build[build];
+    struct cut_lockstep_op found = { "", 0 };
+    enum cut_status st = evaluate_kept(l, ref, i, err);
+    if (!st && b != ref) st = evaluate_kept(l, b, i, err);
+    int last = cut_session_n_steps(ref->session) - 1;          /* which chooses a token: no value to be close to */
+    for (int k = 0; !st && !found.name[0] && k < last; k++) {
+        struct cut_tensor x, y;
+        if (!both_values(ref->session, b->session, k, &x, &y)) continue;
+        float error = relative_error(x.data, y.data, (int)(x.ne[0] * x.ne[1] * x.ne[2]));
+        if (!(error > threshold)) continue;
+        snprintf(found.name, sizeof found.name, "%s", x.name);
+        found.error = error;
+    }
+    st = tidy(ref, st, err);
+    if (b != ref) st = tidy(b, st, err);
+    if (st == CUT_ECANCEL)
+        for (int k = 0; k < l->n_builds; k++) cut_session_uncancel(l->build[k].session);
+    if (!st) *out = found;
+    return st;
 }

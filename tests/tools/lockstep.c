@@ -249,6 +249,15 @@ TEST(lockstep_tells_where_the_error_enters) {
     CHECK(cut_lockstep_layers(l, 3, at, 1e6f, error, &first, &r.err) == CUT_OK && first == -1);
     CHECK(cut_lockstep_layers(l, 0, at, 0, error, &first, &r.err) == CUT_OK && first == -1 && error[1] == 0, "the reference has none");
     CHECK(cut_lockstep_layers(l, 3, n - 1, 0, error, &first, &r.err) == CUT_EUSAGE);
+
+    struct cut_lockstep_op op;
+    REQUIRE(cut_lockstep_first(l, 3, at, 0, &op, &r.err) == CUT_OK, "%s", r.err.msg);
+    CHECK(!strcmp(op.name, "embed") && op.error > 0, "a quantized table differs at once: %s", op.name);
+    REQUIRE(cut_lockstep_first(l, 3, at, error[0] * 0.999f, &op, &r.err) == CUT_OK, "%s", r.err.msg);
+    CHECK(!strncmp(op.name, "blk.0.", 6) || !strcmp(op.name, "embed"), "within the first layer: %s", op.name);
+    CHECK(cut_lockstep_first(l, 3, at, 1e6f, &op, &r.err) == CUT_OK && !op.name[0]);
+    CHECK(cut_lockstep_first(l, 0, at, 0, &op, &r.err) == CUT_OK && !op.name[0], "the reference has none");
+    CHECK(cut_lockstep_first(l, 3, n - 1, 0, &op, &r.err) == CUT_EUSAGE && cut_lockstep_first(l, 4, at, 0, &op, &r.err) == CUT_EUSAGE);
     cut_lockstep_free(l);
     tear_down(&r);
 }

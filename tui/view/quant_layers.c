@@ -41,13 +41,14 @@ static void draw_rows(struct quant_view *v, const struct tui_cmp *c, struct tui_
 
 static void draw_words(struct quant_view *v, const struct tui_cmp *c, struct tui_area a) {
     const struct tui_cmp_build *b = quant_build(v);
-    char line[200], n1[16], n2[16];
+    char line[320], first[128] = "", n1[16], n2[16];
     if (!b->layer) return;
     int jump = quant_jump(b->layer, c->n_layer);
-    if (!jump) snprintf(line, sizeof line, "%s: most of the error is there after the first layer (%s). Enter: which of its tensors brings it.",
-                        b->name, tui_num(b->layer[0], 7, n1));
-    else snprintf(line, sizeof line, "%s: the largest jump is in layer %d, from %s to %s. Enter: which of its tensors brings it.", b->name, jump,
-                  tui_num(b->layer[jump - 1], 7, n1), tui_num(b->layer[jump], 7, n2));
+    if (b->first.name[0]) snprintf(first, sizeof first, " First step over %.0f %%: %.60s (%s).", 100 * (double)TUI_CMP_APART, b->first.name, tui_num(b->first.error, 6, n1));
+    if (!jump) snprintf(line, sizeof line, "%s: most of the error is there after the first layer (%s).%s Enter: its tensors.",
+                        b->name, tui_num(b->layer[0], 7, n1), first);
+    else snprintf(line, sizeof line, "%s: the largest jump is in layer %d, from %s to %s.%s Enter: its tensors.", b->name, jump,
+                  tui_num(b->layer[jump - 1], 7, n1), tui_num(b->layer[jump], 7, n2), first);
     tui_text_wrap(a, 0, TUI_TEXT, line);
 }
 
