@@ -42,7 +42,7 @@ TEST(chunks_equal_llama_cpp) {
         double tol = want[k].tol;
         CHECK(near(r.perplexity, want[k].ppl, 3e-3) && near(d->ppl_ref, 3.163513, 1e-3) && d->ppl == r.perplexity, "%.6f", r.perplexity);
         CHECK(near(d->kl, want[k].kl, tol) && near(d->kl_error, want[k].kl_error, tol), "%.8f +- %.8f", d->kl, d->kl_error);
-        CHECK(near(d->kl_median, want[k].median, tol) && near(d->kl_p90, want[k].p90, tol) && near(d->kl_max, want[k].max, 2 * tol),
+        CHECK(near(d->kl_median, want[k].median, 2 * tol) && near(d->kl_p90, want[k].p90, 2 * tol) && near(d->kl_max, want[k].max, 2 * tol),
               "%.8f %.8f %.8f", d->kl_median, d->kl_p90, d->kl_max);
         CHECK(near(d->dp_rms, want[k].rms, tol) && near(d->same_top, want[k].same, 0.02), "%.8f %.4f", d->dp_rms, d->same_top);
         CHECK(fabs(d->ln_ratio - want[k].ratio) < want[k].ratio_error && near(d->ln_ratio_error, want[k].ratio_error, 0.1),
