@@ -13,7 +13,7 @@ static struct cut_session *open_session(const char *path, struct cut_model **m, 
 
 static bool near(double x, double want, double relative) { return fabs(x - want) <= relative * fabs(want); }
 
-/* Expected: from llama.cpp's logits for these chunks (tools/peer), its perplexity tool's formulas done in double beside. */
+/* Expected: from llama.cpp's logits for these chunks, its perplexity tool's formulas done in double beside. */
 TEST(chunks_equal_llama_cpp) {
     const char *path = test_shared("golden/models/stories260K-f32.gguf");
     struct cut_err err = { 0 };
