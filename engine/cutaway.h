@@ -463,12 +463,18 @@ int cut_pool_size(const struct cut_pool *p);
  */
 struct cut_session;
 
+/* Quantized weights in the order their products read them (engine/kernels/panel.h): a copy in memory that all sessions of a model share, made
+ * when the first of them first runs. AUTO: for the formats and kernels that gain by it, where the machine has the memory. The two orders
+ * sum floats differently: results agree to rounding, and to the byte only with the same setting. */
+enum cut_repack { CUT_REPACK_AUTO, CUT_REPACK_NEVER };
+
 struct cut_session_opts {
     int n_ctx;                 /* cells of the KV cache; 0: the model's training context, at most 4096 */
     int n_batch;               /* most tokens in one pass; 0: 512 */
     int n_seq;                 /* sequences; 0: 1 */
     enum cut_type kv_type;     /* CUT_F16 (or CUT_F32: zero value) */
     enum cut_tier tier;        /* CUT_TIER_AUTO: the best */
+    enum cut_repack repack;    /* weights in panels: where it pays (the zero value), or never */
     bool activations_f32;      /* multiply decoded weights by unrounded activations, to measure the rounding */
     bool keep;                 /* keep every value of a pass and every token's queries: what the workbench uses */
     bool plain_attention;      /* scores, softmax and mix as separate steps, instead of online softmax */
@@ -696,7 +702,7 @@ enum cut_status cut_session_profile(struct cut_session *s, bool on, struct cut_e
 /* The last free pass. false: profiling was off then. Borrowed until the session runs again. */
 bool cut_session_profiled(struct cut_session *s, struct cut_profile *out);
 
-struct cut_memory { uint64_t weights, kv, activations, other; };   /* bytes held; weights are the file's */
+struct cut_memory { uint64_t weights, panels, kv, activations, other; };   /* bytes held; weights are the file's, panels their copy */
 struct cut_memory cut_session_memory(const struct cut_session *s);
 
 struct cut_kv_state { int n_cells, n_used, page; uint64_t cell_bytes; };   /* page: cells in one */

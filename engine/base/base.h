@@ -14,6 +14,8 @@ static inline size_t cut_round_up(size_t n, size_t to) { return (n + to - 1) / t
 static inline int cut_min(int a, int b) { return a < b ? a : b; }
 static inline int cut_max(int a, int b) { return a > b ? a : b; }
 
+/* Bytes that programs may still ask for without others being driven out; UINT64_MAX where the system does not say. */
+uint64_t cut_memory_available(void);
 /* calloc with an error that names what the memory was for. n * size is checked for overflow. */
 void *cut_calloc(size_t n, size_t size, const char *what, struct cut_err *err);
 /* Zeroed memory aligned to CUT_ALIGN. Large blocks come from fresh pages and cost nothing until touched. */
@@ -32,6 +34,8 @@ void cut_arena_done(struct cut_arena *a);
 /* A file in memory, mapped or read. */
 struct cut_file { const uint8_t *data; size_t size; bool mapped; };
 enum cut_status cut_file_open(struct cut_file *out, const char *path, bool no_mmap, struct cut_err *err);
+/* Part of a mapped file that nobody is about to read: its pages leave this process's memory, and come back when they are read. */
+void cut_file_let_go(const void *data, size_t bytes);
 void cut_file_close(struct cut_file *f);
 /* Is it text, UTF-8 without zeros? If not: CUT_EFILE with the offending byte. */
 enum cut_status cut_file_check_text(const struct cut_file *f, const char *path, struct cut_err *err);

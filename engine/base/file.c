@@ -57,6 +57,12 @@ enum cut_status cut_file_open(struct cut_file *out, const char *path, bool no_mm
     return status;
 }
 
+void cut_file_let_go(const void *data, size_t bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = cut_round_up((uintptr_t)data, page), to = ((uintptr_t)data + bytes) / page * page;
+    if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 void cut_file_close(struct cut_file *f) {
     if (f->mapped) munmap((void *)f->data, f->size);
     else free((void *)f->data);

@@ -31,6 +31,9 @@ enum cut_status cut_gguf_view(struct cut_gguf **out, const struct cut_gguf *g, s
 /* After rows were changed: their sizes, and the offsets they would have in a file that holds them in this order. */
 void cut_gguf_view_settle(struct cut_gguf *view);
 
+/* Bytes of the file's data that nobody is about to read: if they are mapped, their memory may go. They can still be read. */
+void cut_gguf_let_go(const struct cut_gguf *g, const void *data, size_t bytes);
+
 static inline uint32_t cut_load_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
 static inline uint64_t cut_load_u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
 

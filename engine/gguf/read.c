@@ -548,6 +548,10 @@ const struct cut_gguf_head *cut_gguf_head(const struct cut_gguf *g) { return &g-
 
 const struct cut_kv *cut_gguf_kv(const struct cut_gguf *g, uint64_t i) { return i < g->head.n_kv ? &g->kv[i] : NULL; }
 
+void cut_gguf_let_go(const struct cut_gguf *g, const void *data, size_t bytes) {
+    if (g->file.mapped) cut_file_let_go(data, bytes);
+}
+
 const struct cut_tensor_info *cut_gguf_tensor(const struct cut_gguf *g, uint64_t i) {
     return i < g->head.n_tensors ? &g->tensor[i] : NULL;
 }

@@ -140,14 +140,17 @@ int cut_graph_sample(struct cut_graph *g, struct cut_src at, struct cut_label l,
     return add_node(g, at, l, n);
 }
 
-int cut_graph_round(struct cut_graph *g, enum cut_op op, int x) {
+int cut_graph_round(struct cut_graph *g, int block, int x) {
     if (g->failed) return 0;
     const struct cut_node *in = &g->node[x];
-    bool q8 = op == CUT_OP_QUANTIZE;
-    struct cut_label l = { -1, cut_arena_printf(g->arena, "%s.%s", in->name, q8 ? "q8" : "bf16"), NULL,
-                           q8 ? "d = max|x| / 127,  q = round(x / d)   per block of 32" : "x to the nearest bfloat16" };
+    struct cut_node n = like(g, block == 1 ? CUT_OP_ROUND : CUT_OP_QUANTIZE, x);
+    struct cut_label l = { -1, cut_arena_printf(g->arena, "%s.%s", in->name, block == 1 ? "bf16" : block == 256 ? "q8_K" : "q8"), NULL,
+                           block == 1     ? "x to the nearest bfloat16"
+                           : block == 256 ? "d = max|x| / 127,  q = round(x / d)   per block of 256"
+                                          : "d = max|x| / 127,  q = round(x / d)   per block of 32" };
+    n.block = block;
     if (!l.name) g->failed = true;
-    int il = in->layer, y = add_node(g, in->built, l, like(g, op, x));
+    int il = in->layer, y = add_node(g, in->built, l, n);
     if (!g->failed) g->node[y].layer = il;
     return y;
 }

@@ -12,7 +12,7 @@
 enum cut_op {
     CUT_OP_EMBED,      /* y[t] = row id[t] of the weight */
     CUT_OP_RMS_NORM,   /* per token; from T rows to O rows where its shape says so */
-    CUT_OP_QUANTIZE,   /* to 8-bit blocks, before a product with quantized weights; added by the compiler */
+    CUT_OP_QUANTIZE,   /* to 8 bits in blocks of `block`, before a product with quantized weights; added by the compiler */
     CUT_OP_ROUND,      /* to bfloat16, before a product with bf16 weights; likewise */
     CUT_OP_MATMUL,
     CUT_OP_ROPE,
@@ -37,6 +37,7 @@ struct cut_node {
     int layer;                 /* -1 outside the blocks */
     int n_in, in[2];
     const struct cut_tensor_info *w;
+    int block;                 /* CUT_OP_QUANTIZE: 32 or 256 */
     struct cut_dim ne[3];      /* the last one counts tokens */
     const char *axis[3];
     struct cut_src built;
@@ -88,7 +89,7 @@ int cut_graph_sample(struct cut_graph *g, struct cut_src at, struct cut_label l,
 void cut_graph_outputs_only(struct cut_graph *g, int x);
 /* Another name for a value. */
 void cut_graph_alias(struct cut_graph *g, int x, int il, const char *name, const char *alias);
-/* For the compiler: x as products read it, rounded by op (CUT_OP_QUANTIZE or CUT_OP_ROUND). */
-int cut_graph_round(struct cut_graph *g, enum cut_op op, int x);
+/* For the compiler: x as products read it, rounded to 8 bits in blocks of 32 or 256 (as ggml's q8_0 and q8_K), or, block = 1, to bfloat16. */
+int cut_graph_round(struct cut_graph *g, int block, int x);
 
 #endif

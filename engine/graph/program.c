@@ -1,25 +1,25 @@
 /* program.c - compiling: lowering to what the kernels run, fusing neighbours, laying out values. */
 #include "engine/graph/program.h"
 
-/* How a product wants its activations: as they are (CUT_OP_COUNT), in 8-bit blocks, or rounded to bfloat16. */
-static enum cut_op wants(const struct cut_tensor_info *w, const struct cut_kernels *k, bool activations_f32) {
-    if (activations_f32) return CUT_OP_COUNT;
-    if (k->mm_q8[w->type] && w->ne[0] % 32 == 0) return CUT_OP_QUANTIZE;
-    return w->type == CUT_BF16 ? CUT_OP_ROUND : CUT_OP_COUNT;
+/* How a product wants its activations: as they are (0), rounded to bfloat16 (1), or to 8 bits in blocks of 32 or 256. */
+static int wants(const struct cut_tensor_info *w, const struct cut_kernels *k, bool activations_f32) {
+    if (activations_f32) return 0;
+    if (k->mm_q8[w->type] && w->ne[0] % 32 == 0) return cut_q8_block(w->type);
+    return w->type == CUT_BF16;
 }
 
 enum cut_status cut_graph_lower(struct cut_graph *out, const struct cut_graph *g, const struct cut_kernels *k, bool activations_f32,
                                 struct cut_arena *arena, struct cut_err *err) {
     struct cut_graph low = { .arena = arena };
     int *now = cut_calloc((size_t)g->n, sizeof *now, "graph", err);        /* where each old node went */
-    int *rounded = cut_calloc((size_t)g->n * 2, sizeof *rounded, "graph", err);  /* its rounded copies + 1 */
+    int *rounded = cut_calloc((size_t)g->n * 3, sizeof *rounded, "graph", err);  /* its rounded copies + 1, by their block: 1, 32, 256 */
     if (!now || !rounded) low.failed = true;
     for (int i = 0; i < g->n && !low.failed; i++) {
         struct cut_node n = g->node[i];
-        enum cut_op round = n.op == CUT_OP_MATMUL ? wants(n.w, k, activations_f32) : CUT_OP_COUNT;
-        if (round != CUT_OP_COUNT) {
-            int *y = &rounded[n.in[0] * 2 + (round == CUT_OP_ROUND)];
-            if (!*y) *y = cut_graph_round(&low, round, now[n.in[0]]) + 1;
+        int block = n.op == CUT_OP_MATMUL ? wants(n.w, k, activations_f32) : 0;
+        if (block) {
+            int *y = &rounded[n.in[0] * 3 + (block > 1) + (block > 32)];
+            if (!*y) *y = cut_graph_round(&low, block, now[n.in[0]]) + 1;
             n.in[0] = *y - 1;
         } else {
             for (int j = 0; j < n.n_in; j++) n.in[j] = now[n.in[j]];

@@ -98,35 +98,41 @@ INLINE void fetch(const void *p) { _mm_prefetch(p, _MM_HINT_T1); }
  * - rounding half away from zero is adding 0.5 with the number's sign and cutting; but 0.5 less 2^-25, since
  *   0.49999997 + 0.5 would itself round to 1. A true half still reaches the next integer: the sum rounds up to it.
  */
-static void quantize_q8(void *row, const float *x, int n) {
-    const __m256i sign = _mm256_set1_epi32(INT32_MIN);
-    const __m256 half = _mm256_set1_ps(0x1.fffffep-2f);
+INLINE __m256i magnitudes(const float *x) {
+    return _mm256_andnot_si256(_mm256_set1_epi32(INT32_MIN), _mm256_castps_si256(_mm256_loadu_ps(x)));
+}
+
+/* The scale of a block. */
+INLINE float q8_scale(const float *x, int block) {
+    __m256i max[4] = { magnitudes(x), magnitudes(x + 8), magnitudes(x + 16), magnitudes(x + 24) };
+    for (int i = 32; i < block; i += 32)
+        for (int j = 0; j < 4; j++) max[j] = _mm256_max_epi32(max[j], magnitudes(x + i + 8 * j));
+    max[0] = _mm256_max_epi32(_mm256_max_epi32(max[0], max[1]), _mm256_max_epi32(max[2], max[3]));
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(max[0]), _mm256_extracti128_si256(max[0], 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4E));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xB1));
+    float d = _mm_cvtss_f32(_mm_castsi128_ps(m)) / 127.0f;
+    return _mm_cvtsi128_si32(m) >= 0x7F800000 ? NAN : d < FLT_MIN ? 0 : d;
+}
+
+static void quantize_q8(void *row, const float *x, int n, int block) {
+    const __m256 sign = _mm256_set1_ps(-0.0f), half = _mm256_set1_ps(0x1.fffffep-2f);
     int8_t *q = cut_q8_q(row);
-    float *d = cut_q8_d(row, n);
+    float *d = cut_q8_d(row, n), scale = 0;
     int16_t *s = cut_q8_s(row, n);
 
     for (int b = 0; b < n / 32; b++, x += 32) {
-        __m256 v[4];
-        __m256i max = _mm256_setzero_si256();
-        for (int i = 0; i < 4; i++) {
-            v[i] = _mm256_loadu_ps(x + 8 * i);
-            max = _mm256_max_epi32(max, _mm256_andnot_si256(sign, _mm256_castps_si256(v[i])));
-        }
-        __m128i m = _mm_max_epi32(_mm256_castsi256_si128(max), _mm256_extracti128_si256(max, 1));
-        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4E));
-        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xB1));
-        d[b] = _mm_cvtss_f32(_mm_castsi128_ps(m)) / 127.0f;
-        if (d[b] < FLT_MIN) d[b] = 0;
-        if (_mm_cvtsi128_si32(m) >= 0x7F800000) d[b] = NAN;
-        if (!(d[b] > 0)) {
+        if (b % (block / 32) == 0) scale = q8_scale(x, block);
+        d[b] = scale;
+        if (!(scale > 0)) {
             _mm256_storeu_si256((void *)(q + 32 * b), _mm256_setzero_si256());
             s[2 * b] = s[2 * b + 1] = 0;
             continue;
         }
         __m256i w[4];
         for (int i = 0; i < 4; i++) {
-            __m256 y = _mm256_div_ps(v[i], _mm256_set1_ps(d[b]));
-            w[i] = _mm256_cvttps_epi32(_mm256_add_ps(y, _mm256_or_ps(half, _mm256_and_ps(y, _mm256_castsi256_ps(sign)))));
+            __m256 y = _mm256_div_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(scale));
+            w[i] = _mm256_cvttps_epi32(_mm256_add_ps(y, _mm256_or_ps(half, _mm256_and_ps(y, sign))));
         }
         /* Packing works within 128-bit halves, which leaves groups of four in the order 0 2 4 6 1 3 5 7. */
         __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(w[0], w[1]), _mm256_packs_epi32(w[2], w[3]));

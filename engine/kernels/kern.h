@@ -10,16 +10,20 @@
 
 #include "engine/base/base.h"
 
-/* Activations rounded to 8 bits, as matrix products read them: blocks of 32 with one scale each.
- *   d = max|x| / 127, q = round-half-away(x / d) in [-127, 127], s = the sum of the q of each half, 16 of them: within 2032.
+/* Activations rounded to 8 bits, as matrix products read them: blocks of 32 with one scale each, or, for weights in super-blocks of 256, of
+ * 256 (as ggml's q8_0 and q8_K).
+ *   d = max|x| / 127, q = round-half-away(x / d) in [-127, 127], s = the sum of 16 q: within 2032.
  * Every tier gives the same bits. A block with d below FLT_MIN counts as zero; one with an infinity or a NaN has d = NaN.
- * A row of n (a multiple of 32) is laid out in three parts: int8 q[n], float d[n/32], int16 s[n/16].
+ * A row of n (a multiple of the block) is laid out in three parts: int8 q[n], float d[n/32] (equal throughout a block), int16 s[n/16].
  * The sums serve weights with an offset, one for every 32 or (q2_K) every 16: sum (d w + m) q = d sum w q + m s. They also let weights
  * be used unsigned: sum (w - z) q = sum w q - z s. */
 static inline size_t cut_q8_bytes(int n) { return cut_round_up((size_t)n + (size_t)n / 32 * 8, CUT_ALIGN); }
 static inline int8_t *cut_q8_q(void *row) { return row; }
 static inline float *cut_q8_d(void *row, int n) { return (float *)((char *)row + n); }
 static inline int16_t *cut_q8_s(void *row, int n) { return (int16_t *)((char *)row + n + n / 32 * 4); }
+
+/* The block that products with weights of a format want. */
+static inline int cut_q8_block(enum cut_type type) { return cut_type_info(type)->block == 256 ? 256 : 32; }
 
 /* A matrix product: y[t][r] = sum_c w[r][c] x[t][c], for all tokens t and the rows the caller asks for. */
 struct cut_mm {
@@ -59,7 +63,7 @@ struct cut_kernels {
     /* Root mean square norm (Zhang and Sennrich 2019, eq. 4): y = x / sqrt(mean(x^2) + eps) * w. Returns the scale
      * 1 / sqrt(mean(x^2) + eps). y may be x. */
     float (*rms_norm)(float *y, const float *x, const float *w, int n, float eps);
-    void (*quantize_q8)(void *row, const float *x, int n);        /* n % 32 == 0; the row layout above */
+    void (*quantize_q8)(void *row, const float *x, int n, int block);    /* n % block == 0; the row layout above */
     void (*add)(float *y, const float *a, const float *b, int n);
     /* y = silu(g) * u, silu(x) = x / (1 + exp(-x)) (Shazeer 2020, eq. 5: SwiGLU). y may be g. */
     void (*silu_mul)(float *y, const float *g, const float *u, int n);
@@ -73,6 +77,10 @@ struct cut_kernels {
      * weights have a scale per 16), float sums of the scaled blocks and of the offsets. NULL: the type has no such kernel (floats, or k
      * no multiple of 32). mm_f32[type]: decoded weights by floats. */
     cut_mm_fn mm_q8[CUT_TYPE_COUNT], mm_f32[CUT_TYPE_COUNT];
+    /* mm_panel[type]: as mm_q8, but w is a run of panels (panel.h), w_stride bytes each, and r0 a multiple of 16; a token's result does not
+     * depend on the number of tokens. NULL: the tier has no such product. pack[type] makes a panel of `rows` <= 16 rows of k columns. */
+    cut_mm_fn mm_panel[CUT_TYPE_COUNT];
+    void (*pack[CUT_TYPE_COUNT])(const void *w, size_t stride, int rows, int k, void *panel);
     size_t (*mm_scratch)(int k);                           /* bytes; enough for every type and any number of tokens */
     const char *mm_q8_name[CUT_TYPE_COUNT], *mm_f32_name[CUT_TYPE_COUNT];    /* what runs: "avx512 vnni tile" */
 
@@ -96,8 +104,10 @@ void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier);
 /* One fill per file; each overwrites the entries it improves. avx512 starts from avx2's table. */
 void cut_kernels_fill_ref(struct cut_kernels *k);
 void cut_kernels_fill_avx2(struct cut_kernels *k);
+void cut_kernels_fill_avx2_panel(struct cut_kernels *k);
 void cut_kernels_fill_avx512(struct cut_kernels *k);
 void cut_kernels_fill_avx512_vnni(struct cut_kernels *k);
+void cut_kernels_fill_avx512_vnni_panel(struct cut_kernels *k);
 void cut_kernels_fill_neon(struct cut_kernels *k);
 
 #endif

@@ -90,30 +90,32 @@ INLINE void fetch(const void *p) { __builtin_prefetch(p, 0, 2); }
  * Activations to 8 bits, to the bit as ref.c has it: magnitudes are compared as integers, whose order is that of the
  * floats (and infinity and NaN come last), and FCVTAS rounds to nearest, ties away from zero.
  */
-static void quantize_q8(void *row, const float *x, int n) {
+INLINE float q8_scale(const float *x, int block) {
+    int32x4_t max = vdupq_n_s32(0);
+    for (int i = 0; i < block; i += 4)
+        max = vmaxq_s32(max, vandq_s32(vreinterpretq_s32_f32(vld1q_f32(x + i)), vdupq_n_s32(INT32_MAX)));
+    int32_t top = vmaxvq_s32(max);
+    float d;
+    memcpy(&d, &top, sizeof top);
+    d /= 127.0f;
+    return top >= 0x7F800000 ? NAN : d < FLT_MIN ? 0 : d;
+}
+
+static void quantize_q8(void *row, const float *x, int n, int block) {
     int8_t *q = cut_q8_q(row);
-    float *d = cut_q8_d(row, n);
+    float *d = cut_q8_d(row, n), scale = 0;
     int16_t *s = cut_q8_s(row, n);
 
     for (int b = 0; b < n / 32; b++, x += 32, q += 32) {
-        float32x4_t v[8];
-        int32x4_t max = vdupq_n_s32(0);
-        for (int i = 0; i < 8; i++) {
-            v[i] = vld1q_f32(x + 4 * i);
-            max = vmaxq_s32(max, vandq_s32(vreinterpretq_s32_f32(v[i]), vdupq_n_s32(INT32_MAX)));
-        }
-        int32_t top = vmaxvq_s32(max);
-        memcpy(&d[b], &top, sizeof top);
-        d[b] /= 127.0f;
-        if (d[b] < FLT_MIN) d[b] = 0;
-        if (top >= 0x7F800000) d[b] = NAN;
-        if (!(d[b] > 0)) {
+        if (b % (block / 32) == 0) scale = q8_scale(x, block);
+        d[b] = scale;
+        if (!(scale > 0)) {
             memset(q, 0, 32);
             s[2 * b] = s[2 * b + 1] = 0;
             continue;
         }
         int32x4_t w[8];
-        for (int i = 0; i < 8; i++) w[i] = vcvtaq_s32_f32(vdivq_f32(v[i], vdupq_n_f32(d[b])));
+        for (int i = 0; i < 8; i++) w[i] = vcvtaq_s32_f32(vdivq_f32(vld1q_f32(x + 4 * i), vdupq_n_f32(scale)));
         for (int i = 0; i < 8; i += 4) {
             int16x8_t low = vcombine_s16(vmovn_s32(w[i]), vmovn_s32(w[i + 1]));
             int16x8_t high = vcombine_s16(vmovn_s32(w[i + 2]), vmovn_s32(w[i + 3]));

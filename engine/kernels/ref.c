@@ -37,33 +37,35 @@ static float rms_norm(float *y, const float *x, const float *w, int n, float eps
     return scale;
 }
 
-/* Round activations to 8 bits, 32 at a time:  x_i ~ d * q_i,  d = max|x| / 127,  q_i = x_i / d rounded, ties away from 0.
- * The largest magnitude becomes 127, so -128 never occurs. s, the sum of the q of each half, is what an offset of the weights
- * is multiplied by. Every tier gives these very bits.
+/* Round activations to 8 bits, a block at a time:  x_i ~ d * q_i,  d = max|x| / 127,  q_i = x_i / d rounded, ties away from 0.
+ * The largest magnitude becomes 127, so -128 never occurs. s, the sum of 16 q, is what an offset of the weights is multiplied by. A block is
+ * 32 or 256, as the weights': the larger is coarser where one activation towers over the others, but leaves one float for 256 products.
+ * d is there for every 32 either way. Every tier gives these very bits.
  *
  * Two ends of the scale. Where d would be below the normal floats (2^-126), dividing by it could give anything: such a
  * block counts as zero. And a block that holds an infinity or a NaN gets d = NaN, so that the products show it. */
 CUT_SOURCE(quantize_q8)
-static void quantize_q8(void *row, const float *x, int n) {
+static void quantize_q8(void *row, const float *x, int n, int block) {
     int8_t *q = cut_q8_q(row);
     float *d = cut_q8_d(row, n);
     int16_t *s = cut_q8_s(row, n);
 
-    for (int b = 0; b < n / 32; b++, x += 32, q += 32) {
+    for (int i0 = 0; i0 < n; i0 += block) {
         float max = 0;
         bool finite = true;
-        for (int i = 0; i < 32; i++) {
+        for (int i = i0; i < i0 + block; i++) {
             if (!isfinite(x[i])) finite = false;
             if (fabsf(x[i]) > max) max = fabsf(x[i]);
         }
-        d[b] = max / 127.0f;
-        if (d[b] < FLT_MIN) d[b] = 0;
-        if (!finite) d[b] = NAN;
+        float scale = max / 127.0f;
+        if (scale < FLT_MIN) scale = 0;
+        if (!finite) scale = NAN;
 
-        s[2 * b] = s[2 * b + 1] = 0;
-        for (int i = 0; i < 32; i++) {
-            q[i] = d[b] > 0 ? (int8_t)roundf(x[i] / d[b]) : 0;
-            s[2 * b + i / 16] += q[i];
+        for (int i = i0; i < i0 + block; i++) {
+            q[i] = scale > 0 ? (int8_t)roundf(x[i] / scale) : 0;
+            if (i % 32 == 0) d[i / 32] = scale;
+            if (i % 16 == 0) s[i / 16] = 0;
+            s[i / 16] += q[i];
         }
     }
 }

@@ -93,9 +93,15 @@ void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier) {
     if (tier == CUT_TIER_AUTO) tier = cut_tier_best();
     cut_kernels_fill_ref(k);
 #ifdef __x86_64__
-    if (tier == CUT_TIER_AVX2 || tier == CUT_TIER_AVX512) cut_kernels_fill_avx2(k);
+    if (tier == CUT_TIER_AVX2 || tier == CUT_TIER_AVX512) {
+        cut_kernels_fill_avx2(k);
+        cut_kernels_fill_avx2_panel(k);
+    }
     if (tier == CUT_TIER_AVX512) cut_kernels_fill_avx512(k);
-    if (tier == CUT_TIER_AVX512 && features() & HAS_AVX512_VNNI) cut_kernels_fill_avx512_vnni(k);
+    if (tier == CUT_TIER_AVX512 && features() & HAS_AVX512_VNNI) {
+        cut_kernels_fill_avx512_vnni(k);
+        cut_kernels_fill_avx512_vnni_panel(k);
+    }
 #endif
 #ifdef __aarch64__
     if (tier == CUT_TIER_NEON) cut_kernels_fill_neon(k);

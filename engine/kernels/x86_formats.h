@@ -18,6 +18,9 @@
 #include "engine/quant/codebooks.h"
 #include "engine/quant/unpack.h"
 
+/* Arrays of vectors are registers only where every index is known: loops over them must be unrolled, each and whole. */
+#define UNROLL _Pragma("GCC unroll 8")
+
 /* ---------------------------------------------------------------------------------------------------------------
  * What the formats are like
  */
@@ -176,6 +179,26 @@ INLINE __m256i even_signs(__m256i v) {
     __m256i odd = _mm256_xor_si256(s, _mm256_srli_epi16(s, 4));
     const __m128i parity = _mm_setr_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0);
     return _mm256_or_si256(s, _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(parity), low_bits(odd, 4)));
+}
+
+/* Rows of 8 32-bit lanes to columns: 8x8 in three rounds of exchanging pairs. */
+INLINE void transpose8(__m256i v[8]) {
+    __m256i a[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i]     = _mm256_unpacklo_epi32(v[i], v[i + 1]);
+        a[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        v[i]     = _mm256_unpacklo_epi64(a[i], a[i + 2]);
+        v[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
+        v[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
+        v[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        a[i]     = _mm256_permute2x128_si256(v[i], v[i + 4], 0x20);
+        a[i + 4] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x31);
+    }
+    for (int i = 0; i < 8; i++) v[i] = a[i];
 }
 
 /* ---------------------------------------------------------------------------------------------------------------

@@ -23,29 +23,6 @@
  */
 #include "engine/kernels/x86_formats.h"
 
-/* Arrays of vectors are registers only where every index is known: loops over them must be unrolled, each and whole. */
-#define UNROLL _Pragma("GCC unroll 8")
-
-/* Rows of 8 32-bit lanes to columns: 8x8 in three rounds of exchanging pairs. */
-INLINE void transpose8(__m256i v[8]) {
-    __m256i a[8];
-    for (int i = 0; i < 8; i += 2) {
-        a[i]     = _mm256_unpacklo_epi32(v[i], v[i + 1]);
-        a[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        v[i]     = _mm256_unpacklo_epi64(a[i], a[i + 2]);
-        v[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
-        v[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
-        v[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        a[i]     = _mm256_permute2x128_si256(v[i], v[i + 4], 0x20);
-        a[i + 4] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x31);
-    }
-    for (int i = 0; i < 8; i++) v[i] = a[i];
-}
-
 /* The zero of a tile's bytes: signed weights become unsigned here. */
 INLINE int tile_zero(enum cut_type t) { return is_signed(t) ? largest(t) + (largest(t) != 128) : zero_of(t); }
 

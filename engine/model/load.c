@@ -115,6 +115,7 @@ enum cut_status cut_model_open(struct cut_model **out, const char *path, unsigne
     struct cut_model *m = cut_calloc(1, sizeof *m, "model", err);
     if (!m) return CUT_ENOMEM;
     enum cut_status status = cut_gguf_open(&m->gguf, path, flags & CUT_MODEL_NO_MMAP ? CUT_GGUF_NO_MMAP : 0, err);
+    if (!status) status = cut_panels_new(&m->panels, cut_gguf_head(m->gguf)->n_tensors, err);
     if (!status) status = find_arch(m, err);
     if (!status) status = cut_vocab_new(&m->vocab, m->gguf, err);
     if (!status) status = m->arch->load(m, err);
@@ -132,6 +133,7 @@ void cut_model_close(struct cut_model *m) {
     if (!m->base) cut_vocab_free(m->vocab);
     for (uint64_t i = 0; m->owned && i < cut_gguf_head(m->gguf)->n_tensors; i++) cut_free_aligned(m->owned[i]);
     free(m->owned);
+    if (m->panels) cut_panels_free(m->panels, cut_gguf_head(m->gguf)->n_tensors);
     cut_gguf_close(m->gguf);
     cut_arena_done(&m->arena);
     free(m);

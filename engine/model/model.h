@@ -3,6 +3,7 @@
 #define CUT_MODEL_H
 
 #include "engine/graph/graph.h"
+#include "engine/kernels/kern.h"
 
 struct cut_layer {
     const struct cut_tensor_info *attn_norm, *attn_q, *attn_k, *attn_v, *attn_output;
@@ -32,6 +33,8 @@ struct cut_model {
     const struct cut_model *base;      /* NULL: opened from a file */
     struct cut_tensor_info *table;     /* the view's tensors */
     void **owned;              /* per tensor: its data, where that is not base's; else NULL */
+
+    struct cut_panels *panels;
 };
 
 /* ---- for the architectures: reading metadata "ARCH.key", and weights with the shape they must have */
@@ -45,5 +48,20 @@ enum cut_status cut_model_float(const struct cut_model *m, float *out, const cha
  * vectors must be F32. optional: absent gives NULL. */
 enum cut_status cut_model_weight(struct cut_model *m, const struct cut_tensor_info **out, int il, const char *name, int64_t ne0,
                                  int64_t ne1, bool optional, struct cut_err *err);
+
+/* ---- panels.c: the matrices in the order products read them */
+struct cut_panels;
+enum cut_status cut_panels_new(struct cut_panels **out, uint64_t n_tensors, struct cut_err *err);
+void cut_panels_free(struct cut_panels *p, uint64_t n_tensors);
+/* What the panels of w take; 0: kernels k have no products for them. */
+uint64_t cut_model_panel_bytes(const struct cut_tensor_info *w, const struct cut_kernels *k);
+/* The panels of a matrix of the model, made by the first who asks; NULL: there are none, or no memory for them. From any thread. */
+const void *cut_model_panel(const struct cut_model *m, const struct cut_tensor_info *w, const struct cut_kernels *k, struct cut_pool *pool);
+/* Bytes of all that were made, those of base included. */
+uint64_t cut_model_panels(const struct cut_model *m);
+/* The weights of a tensor of a rebuilt model are about to change. */
+void cut_model_drop_panel(struct cut_model *m, size_t tensor);
+/* Changes whenever panels were dropped. */
+unsigned cut_model_panel_edition(const struct cut_model *m);
 
 #endif

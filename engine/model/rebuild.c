@@ -82,6 +82,7 @@ static enum cut_status rebuild(struct cut_model **out, const struct cut_model *b
     enum cut_status st = cut_gguf_view(&m->gguf, base->gguf, &m->table, err);
     uint64_t n = st ? 0 : cut_gguf_head(m->gguf)->n_tensors;
     if (!st && !(m->owned = cut_calloc(n, sizeof *m->owned, "tensors", err))) st = CUT_ENOMEM;
+    if (!st) st = cut_panels_new(&m->panels, n, err);
     if (!st) st = choose_all(m, choose, user, w, err);
     w->file = cut_gguf_head(base->gguf)->name;
     for (uint64_t i = 0; !st && i < n; i++) {
@@ -166,6 +167,7 @@ enum cut_status cut_model_retype(struct cut_model *m, const char *tensor, enum c
         cut_free_aligned(data);
         return st;
     }
+    cut_model_drop_panel(m, i);
     cut_free_aligned(m->owned[i]);
     m->owned[i] = data;
     m->config.weight_bytes = m->config.weight_bytes - t->bytes + next.bytes;
@@ -184,6 +186,7 @@ enum cut_status cut_model_edit_block(struct cut_model *m, const char *tensor, ui
     if (block >= t->bytes / size)
         return cut_fail(err, CUT_EUSAGE, "%s: tensor \"%s\": block %llu is not in 0 to %llu", cut_gguf_head(m->gguf)->name, tensor,
                         (unsigned long long)block, (unsigned long long)(t->bytes / size - 1));
+    cut_model_drop_panel(m, i);
     if (!m->owned[i]) {            /* copy on write */
         if (!(m->owned[i] = cut_alloc_aligned((size_t)t->bytes, t->name, err))) return CUT_ENOMEM;
         memcpy(m->owned[i], t->data, (size_t)t->bytes);

@@ -79,11 +79,12 @@ static enum cut_status product_of_quantize(struct cell *c) {
     const float *x = input(c, 0, &n);
     if (!x) return CUT_ENOMEM;
     double amax = 0;
-    for (int k = i / 32 * 32; k < i / 32 * 32 + 32; k++) amax = fmax(amax, fabs(x[k]));
+    const int block = c->n->block;
+    for (int k = i / block * block; k < i / block * block + block; k++) amax = fmax(amax, fabs(x[k]));
     float d = (float)amax / 127;
     int q = d > 0 ? (int)roundf(x[i] / d) : 0;
     snprintf(c->e->how, sizeof c->e->how, "d · q,  q = round(x / d) = round(%.5g / %.5g)", x[i], d);
-    snprintf(c->e->note, sizeof c->e->note, "d = max|x| of block %d / 127 = %.5g / 127", i / 32, amax);
+    snprintf(c->e->note, sizeof c->e->note, "d = max|x| of block %d / 127 = %.5g / 127", i / block, amax);
     c->e->product = true;
     c->e->total = d * (float)q;
     enum cut_status st = push(c->e, d, 0, d, "d");

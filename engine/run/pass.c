@@ -5,6 +5,7 @@
  * they do not depend on fusion either. */
 #include <math.h>
 
+#include "engine/kernels/panel.h"
 #include "engine/run/session.h"
 
 /* What a thread needs to run a step. */
@@ -36,17 +37,24 @@ static void rms_norm(const struct job *j, int i, int r) {
     j->s->kern.rms_norm(row(j, i, r), x, n->w->data, width(j, i), j->s->model->config.norm_eps);
 }
 
-static void quantize(const struct job *j, int i, int r) { j->s->kern.quantize_q8(row(j, i, r), row(j, node(j, i)->in[0], r), width(j, i)); }
+static void quantize(const struct job *j, int i, int r) {
+    j->s->kern.quantize_q8(row(j, i, r), row(j, node(j, i)->in[0], r), width(j, i), node(j, i)->block);
+}
 
 static void round_bf16(const struct job *j, int i, int r) { j->s->kern.round_bf16(row(j, i, r), row(j, node(j, i)->in[0], r), width(j, i)); }
 
 static void matmul(const struct job *j, int i, int r0, int r1) {
     const struct cut_node *n = node(j, i);
     bool q8 = node(j, n->in[0])->op == CUT_OP_QUANTIZE;
+    const void *panel = j->s->panel[i];
     struct cut_mm m = { .type = n->w->type, .w = n->w->data, .w_stride = n->w->bytes / n->w->ne[1], .k = (int)n->w->ne[0],
                         .x = value(j, n->in[0]), .x_stride = stride(j, n->in[0]), .t = rows(j, i), .y = value(j, i),
                         .y_stride = (size_t)width(j, i), .scratch = j->s->scratch[j->thread] };
-    if (r0 < r1 && m.t) (q8 ? j->s->kern.mm_q8 : j->s->kern.mm_f32)[n->w->type](&m, r0, r1);
+    if (panel) {
+        m.w = panel;
+        m.w_stride = cut_panel_bytes(m.type, n->w->ne[0]);
+    }
+    if (r0 < r1 && m.t) (panel ? j->s->kern.mm_panel : q8 ? j->s->kern.mm_q8 : j->s->kern.mm_f32)[n->w->type](&m, r0, r1);
 }
 
 static void rope(const struct job *j, int i, int t) {
@@ -261,6 +269,7 @@ enum cut_status cut_pass_begin(struct cut_session *s, struct cut_err *err) {
     enum cut_status st = CUT_OK;
     if (next == s->n_pass) s->pass[s->n_pass++] = (struct cut_pass){ first, cut_min(s->n_fed - first, cut_pass_limit(s)), 0 };
     struct cut_pass *pass = &s->pass[next];
+    cut_session_repack(s);
     if (s->profiler.on) s->profiler.start = cut_clock_ns();
     if (s->sampler && pass->rng) cut_sampler_set_state(s->sampler, pass->rng);
     else if (s->sampler) pass->rng = cut_sampler_state(s->sampler);

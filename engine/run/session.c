@@ -23,6 +23,30 @@ static enum cut_status settle_opts(struct cut_session *s, const struct cut_sessi
     return CUT_OK;
 }
 
+/* Does the product at node i read panels, where the session repacks? */
+static bool wants_panel(const struct cut_session *s, int i) {
+    const struct cut_node *n = &s->graph.node[i];
+    return s->opts.repack == CUT_REPACK_AUTO && n->op == CUT_OP_MATMUL && s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE &&
+           cut_model_panel_bytes(n->w, &s->kern);
+}
+
+/* A copy of the weights must leave the machine half of the memory it has to give. Without that, rows will do. */
+static void settle_repack(struct cut_session *s) {
+    uint64_t need = 0, had = cut_model_panels(s->model);
+    for (int i = 0; i < s->graph.n; i++)
+        if (wants_panel(s, i)) need += cut_model_panel_bytes(s->graph.node[i].w, &s->kern);
+    if (need > had && need - had > cut_memory_available() / 2) s->opts.repack = CUT_REPACK_NEVER;
+}
+
+void cut_session_repack(struct cut_session *s) {
+    unsigned edition = cut_model_panel_edition(s->model);
+    if (s->has_panels && s->panel_edition == edition) return;
+    for (int i = 0; i < s->graph.n; i++)
+        s->panel[i] = wants_panel(s, i) ? cut_model_panel(s->model, s->graph.node[i].w, &s->kern, s->opts.pool) : NULL;
+    s->has_panels = true;
+    s->panel_edition = edition;
+}
+
 static enum cut_status make_scratch(struct cut_session *s, struct cut_err *err) {
     struct cut_attn a = cut_kv_view(&s->kv, 0, 0, s->opts.n_ctx, s->model->config.n_head);
     size_t need = cut_round_up((size_t)s->opts.n_ctx, CUT_KV_PAGE) * sizeof(float), n = (size_t)cut_pool_size(s->opts.pool);
@@ -44,7 +68,9 @@ static const char *kernel_name(struct cut_session *s, const struct cut_node *n) 
     if (n->op == CUT_OP_MATMUL) {
         bool q8 = s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE;
         const char *name = (q8 ? s->kern.mm_q8_name : s->kern.mm_f32_name)[n->w->type];
-        return cut_arena_printf(&s->arena, "%s x %s  %s", cut_type_info(n->w->type)->name, q8 ? "q8" : "f32", name ? name : tier);
+        return cut_arena_printf(&s->arena, "%s x %s  %s%s", cut_type_info(n->w->type)->name,
+                                !q8 ? "f32" : s->graph.node[n->in[0]].block == 256 ? "q8_K" : "q8", name ? name : tier,
+                                wants_panel(s, (int)(n - s->graph.node)) ? " panels" : "");
     }
     if (n->op == CUT_OP_EMBED) return cut_type_info(n->w->type)->name;
     if (n->op == CUT_OP_KV_STORE) return cut_type_info(s->opts.kv_type)->name;
@@ -107,8 +133,9 @@ static enum cut_status allocate(struct cut_session *s, struct cut_err *err) {
     s->edited = cut_calloc(n, sizeof *s->edited, "session", err);
     s->trace = cut_calloc(n, sizeof *s->trace, "session", err);
     s->time = cut_calloc(n, sizeof *s->time, "session", err);
+    s->panel = cut_calloc(n, sizeof *s->panel, "session", err);
     if (!s->fed || !s->pass || !s->seq_ids || !s->seq_len || !s->out_row || !s->sampled || !s->cos_sin || !s->inv_freq || !s->ready ||
-        !s->edited || !s->trace || !s->time)
+        !s->edited || !s->trace || !s->time || !s->panel)
         return CUT_ENOMEM;
     if (o->keep) {
         s->queries = cut_alloc_aligned((size_t)c->n_layer * cells * (size_t)(c->n_head * c->head_dim) * sizeof(float), "kept queries", err);
@@ -139,6 +166,7 @@ enum cut_status cut_session_new(struct cut_session **out, const struct cut_model
                       : cut_graph_lower(&s->graph, &g, &s->kern, s->opts.activations_f32, &s->arena, err);
         free(g.node);
     }
+    if (!st) settle_repack(s);
     if (!st) st = cut_program_init(&s->fused.program, &s->graph, false, err);
     if (!st) st = cut_program_init(&s->kept.program, &s->graph, true, err);
     if (!st) st = allocate(s, err);
@@ -157,7 +185,7 @@ void cut_session_free(struct cut_session *s) {
     if (!s) return;
     for (int i = 0; s->scratch && i < cut_pool_size(s->opts.pool); i++) cut_free_aligned(s->scratch[i]);
     void *owned[] = { s->scratch, s->graph.node, s->step, s->inv_freq, s->fed, s->pass, s->seq_ids, s->seq_len, s->out_row,
-                      s->cos_sin, s->sampled, s->ready, s->edited, s->trace, s->time, s->probe, s->brk, s->edit, s->view };
+                      s->cos_sin, s->sampled, s->ready, s->edited, s->trace, s->time, s->panel, s->probe, s->brk, s->edit, s->view };
     for (size_t i = 0; i < CUT_LEN(owned); i++) free(owned[i]);
     cut_profiler_done(&s->profiler);
     cut_free_aligned(s->fused.mem);
@@ -293,6 +321,7 @@ struct cut_memory cut_session_memory(const struct cut_session *s) {
     size_t cells = (size_t)s->opts.n_ctx * (size_t)s->opts.n_seq;
     return (struct cut_memory){
         .weights = c->weight_bytes,
+        .panels = cut_model_panels(s->model),
         .kv = (uint64_t)s->kv.n_layer * 2 * (uint64_t)s->kv.n_pages * s->kv.page_bytes,
         .activations = (s->fused.mem ? s->fused.program.bytes : 0) + (s->kept.mem ? s->kept.program.bytes : 0) +
                        (s->queries ? (uint64_t)c->n_layer * cells * (uint64_t)(c->n_head * c->head_dim) * sizeof(float) : 0),

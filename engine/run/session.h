@@ -35,6 +35,9 @@ struct cut_session {
     struct cut_kernels kern;
     struct cut_arena arena;
     struct cut_graph graph;            /* lowered for this session's kernels */
+    const void **panel;                /* per node: its weights' panels; NULL: its product reads rows */
+    bool has_panels;                   /* they were asked for, and are of this edition of the model's: */
+    unsigned panel_edition;
     struct cut_space fused, kept;      /* kept is laid out when first needed */
     struct cut_step *step;             /* the listing: one per node */
     double *inv_freq;                  /* rope_dim / 2 angular frequencies */
@@ -87,6 +90,10 @@ struct cut_session {
     struct cut_counters count;
     uint64_t weight_bytes, flops_token, flops_output, flops_cell;   /* per pass, token, output, visible cell */
 };
+
+/* ---- session.c */
+/* Before a pass: panels that are missing are made, with the session's pool. */
+void cut_session_repack(struct cut_session *s);
 
 /* ---- pass.c */
 /* Where the two steps stand that are not kernels. */

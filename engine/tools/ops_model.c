@@ -87,7 +87,7 @@ static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const flo
     if (!p.fn) return CUT_OK;
     cut_encode(type, w, bytes, (size_t)rows * COLS);
     for (int t = 0; rounds && t < MANY; t++) k->quantize_q8((char *)q8 + (size_t)t * cut_q8_bytes(COLS),
-                                                            act + (size_t)t * COLS, COLS);
+                                                            act + (size_t)t * COLS, COLS, cut_q8_block(type));
     p.mm = (struct cut_mm){ .type = type, .w = bytes, .w_stride = row, .k = COLS, .x = rounds ? q8 : act,
                             .x_stride = rounds ? cut_q8_bytes(COLS) : COLS * sizeof(float),
                             .t = 1, .y = y, .y_stride = (size_t)rows, .scratch = scratch };

@@ -39,7 +39,7 @@ static void measured(enum what what, enum cut_type type, int t, int n) {
     else
         for (int i = 0; i < n; i++) switch (what) {
             case RMS_NORM:    kernels.rms_norm(out, tokens, other, K, 1e-5f); break;
-            case QUANTIZE_Q8: kernels.quantize_q8(scratch, tokens, K); break;
+            case QUANTIZE_Q8: kernels.quantize_q8(scratch, tokens, K, 32); break;
             case SILU_MUL:    kernels.silu_mul(out, tokens, other, K); break;
             case ROPE:        kernels.rope(out, tokens, other, N_HEAD, HEAD_DIM, HEAD_DIM); break;
             case SOFTMAX:     kernels.softmax(out, tokens, K); break;
@@ -132,7 +132,7 @@ static void make_inputs(void) {
         need = need > attn ? need : attn;
     }
     scratch = buffer(need);
-    for (int t = 0; t < TOKENS; t++) kernels.quantize_q8((char *)tokens_q8 + (size_t)t * cut_q8_bytes(K), tokens + (size_t)t * K, K);
+    for (int t = 0; t < TOKENS; t++) kernels.quantize_q8((char *)tokens_q8 + (size_t)t * cut_q8_bytes(K), tokens + (size_t)t * K, K, 256);
 }
 
 int main(int argc, char **argv) {

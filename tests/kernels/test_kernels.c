@@ -80,11 +80,11 @@ TEST(kernels_rms_norm) {
 }
 
 /* Bit for bit the same in every tier: what a row of floats becomes. */
-static void quantize_alike(const float *x, int n) {
+static void quantize_alike_by(const float *x, int n, int block) {
     struct cut_kernels ref, k;
     cut_kernels_init(&ref, CUT_TIER_REF);
     void *want = buffer(cut_q8_bytes(n)), *got = buffer(cut_q8_bytes(n));
-    ref.quantize_q8(want, x, n);
+    ref.quantize_q8(want, x, n, block);
     for (int b = 0; b < n / 32; b++) {
         int sum[2] = { 0 };
         for (int i = 0; i < 32; i++) {
@@ -96,11 +96,20 @@ static void quantize_alike(const float *x, int n) {
     EACH_TIER(tier) {
         cut_kernels_init(&k, tier);
         memset(got, 0, cut_q8_bytes(n));
-        k.quantize_q8(got, x, n);
+        k.quantize_q8(got, x, n, block);
         CHECK(!memcmp(want, got, cut_q8_bytes(n)), "%s", cut_tier_name(tier));
+    }
+    for (int b = 0; b < n / 32; b++) {     /* one scale throughout a block */
+        const float *d = cut_q8_d(want, n);
+        CHECK(float_bits(d[b]) == float_bits(d[b - b % (block / 32)]));
     }
     free(want);
     free(got);
+}
+
+static void quantize_alike(const float *x, int n) {
+    quantize_alike_by(x, n, 32);
+    if (n % 256 == 0) quantize_alike_by(x, n, 256);
 }
 
 TEST(kernels_quantize_q8) {
@@ -131,7 +140,7 @@ TEST(kernels_quantize_q8_ties) {
                 float x[32] = { 127 };
                 x[1] = (float)sign * bits_float(float_bits((float)i + 0.5f) + (uint32_t)step);
                 quantize_alike(x, 32);
-                ref.quantize_q8(aligned, x, 32);
+                ref.quantize_q8(aligned, x, 32, 32);
                 CHECK(cut_q8_q(aligned)[1] == sign * (step < 0 ? i : i + 1), "%a", x[1]);
             }
     free(aligned);
@@ -149,16 +158,20 @@ TEST(kernels_quantize_q8_extremes) {
                 x[40] = ends[j];
                 x[63] = ends[i];
                 quantize_alike(x, 64);
+                float y[256] = { 0 };
+                y[at] = ends[i];
+                y[250 - at] = ends[j];
+                quantize_alike_by(y, 256, 256);
             }
     struct cut_kernels k;
     void *row = buffer(cut_q8_bytes(32));
     EACH_TIER(tier) {
         cut_kernels_init(&k, tier);
         float x[32] = { 0 };
-        k.quantize_q8(row, x, 32);
+        k.quantize_q8(row, x, 32, 32);
         CHECK(float_bits(cut_q8_d(row, 32)[0]) == 0 && cut_q8_s(row, 32)[0] == 0 && cut_q8_s(row, 32)[1] == 0);
         x[3] = -INFINITY;
-        k.quantize_q8(row, x, 32);
+        k.quantize_q8(row, x, 32, 32);
         CHECK(isnan(cut_q8_d(row, 32)[0]) && cut_q8_s(row, 32)[0] == 0 && cut_q8_s(row, 32)[1] == 0);
     }
     free(row);

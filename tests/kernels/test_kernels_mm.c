@@ -6,6 +6,7 @@
  * its offset, adds a few roundings. A skipped or doubled block is thousands of times larger. Where every partial sum is a
  * multiple of 1/8 below 2^21, no rounding happens and equality is asked.
  */
+#include "engine/kernels/panel.h"
 #include "tests/kernels/kernels.h"
 
 /* Every quantized format; and those whose blocks hold plain numbers. */
@@ -94,8 +95,8 @@ static void fill_row(enum cut_type type, void *row, int k, enum fill fill, uint6
     }
 }
 
-/* 8-bit activations, written directly. */
-static void fill_q8(void *row, int k, enum fill fill, int t, uint64_t *rng) {
+/* 8-bit activations as the format wants them, written directly. */
+static void fill_q8(enum cut_type type, void *row, int k, enum fill fill, int t, uint64_t *rng) {
     for (int b = 0; b < k / 32; b++) {
         int16_t *s = cut_q8_s(row, k) + 2 * b;
         s[0] = s[1] = 0;
@@ -106,7 +107,9 @@ static void fill_q8(void *row, int k, enum fill fill, int t, uint64_t *rng) {
             cut_q8_q(row)[32 * b + i] = q;
             s[i / 16] += q;
         }
-        cut_q8_d(row, k)[b] = fill == UNIT ? 1 : 0.01f * cut_rng_float(rng);
+        float *d = cut_q8_d(row, k);
+        d[b] = fill == UNIT ? 1 : 0.01f * cut_rng_float(rng);
+        if (cut_q8_block(type) == 256) d[b] = d[b / 8 * 8];
     }
 }
 
@@ -149,7 +152,7 @@ static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int
     p.bound = buffer((size_t)t * (size_t)rows * 8);
     for (int i = 0; i < t; i++) {
         char *row = x + (size_t)i * x_stride;
-        if (q8) fill_q8(row, k, fill, i, &rng);
+        if (q8) fill_q8(type, row, k, fill, i, &rng);
         else for (int c = 0; c < k; c++) ((float *)row)[c] = random_float(&rng);
     }
     for (int r = 0; r < rows; r++) {
@@ -175,6 +178,26 @@ static void problem_free(struct problem *p) {
     free(p->bound);
 }
 
+/* Rows [r0, r1) by a tier, from panels, into p->y. False: it has no such product for this format and these columns. */
+static bool compute_panels(struct problem *p, enum cut_tier tier, int r0, int r1) {
+    struct cut_kernels k;
+    cut_kernels_init(&k, tier);
+    size_t bytes = cut_panel_bytes(p->type, (uint64_t)p->k);
+    if (!k.mm_panel[p->type] || !bytes) return false;
+    struct cut_mm m = p->m;
+    char *panels = buffer((size_t)(p->rows + CUT_PANEL - 1) / CUT_PANEL * bytes);
+    for (int r = 0; r < p->rows; r += CUT_PANEL)
+        k.pack[p->type]((const char *)p->m.w + (size_t)r * p->m.w_stride, p->m.w_stride, cut_min(CUT_PANEL, p->rows - r), p->k,
+                        panels + (size_t)(r / CUT_PANEL) * bytes);
+    m.w = panels;
+    m.w_stride = bytes;
+    m.scratch = buffer(k.mm_scratch(p->k));
+    k.mm_panel[p->type](&m, r0, r1);
+    free(m.scratch);
+    free(panels);
+    return true;
+}
+
 /* Rows [r0, r1) by a tier, into p->y. */
 static void compute(struct problem *p, enum cut_tier tier, int r0, int r1) {
     struct cut_kernels k;
@@ -190,15 +213,16 @@ static void against_ref(enum cut_type type, bool q8, int k, int t, int rows, enu
     float *want = buffer(n * 4);
     compute(&p, CUT_TIER_REF, 0, rows);
     memcpy(want, p.y, n * 4);
-    EACH_TIER(tier) {
+    EACH_TIER(tier) for (int panels = 0; panels < 1 + q8; panels++) {
         memset(p.y, 0xFF, n * 4);                  /* NaN: nothing may be left over */
-        compute(&p, tier, 0, rows);
+        if (!panels) compute(&p, tier, 0, rows);
+        else if (!compute_panels(&p, tier, 0, rows)) continue;
         for (size_t i = 0; i < n; i++) {
             double terms = q8 ? k / 32 + 3 : k, allowed = terms * FLT_EPSILON * p.bound[i] + FLT_MIN;
             if (q8 && fill == UNIT && p.bound[i] < 0x1p21) allowed = 0;
             double off = fabs((double)p.y[i] - want[i]);
-            CHECK(off <= allowed, "%s %s k %d t %d %s: token %zu row %zu: %.9g, ref %.9g, allowed %.3g",
-                  cut_tier_name(tier), cut_type_info(type)->name, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i],
+            CHECK(off <= allowed, "%s%s %s k %d t %d %s: token %zu row %zu: %.9g, ref %.9g, allowed %.3g",
+                  cut_tier_name(tier), panels ? " panels" : "", cut_type_info(type)->name, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i],
                   want[i], allowed);
         }
     }
@@ -253,9 +277,10 @@ TEST(kernels_mm_q8_exact_sums) {
             for (int t = 0; t < T; t++)
                 for (int b = 0; b < K / 32; b++) cut_q8_d((char *)p.m.x + (size_t)t * p.m.x_stride, K)[b] = 1;
             EACH_TIER(tier)
-                for (int n = 1; n <= T; n += T - 1) {
+                for (int n = 1, panels = 0; n <= T; n += panels ? T - 1 : 0, panels = !panels) {
                     p.m.t = n;
-                    compute(&p, tier, 0, ROWS);
+                    if (!panels) compute(&p, tier, 0, ROWS);
+                    else if (!compute_panels(&p, tier, 0, ROWS)) continue;
                     for (int r = 0; r < ROWS; r++) {
                         float w[K];
                         double sum = 0;
@@ -280,6 +305,51 @@ TEST(kernels_mm_f32_shapes) {
             for (int t = 1; t <= 20; t += j % 3 + 1)
                 against_ref(type, false, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
         }
+}
+
+/* Panels promise more than rows: the same bytes for a token in any company, and however the rows are divided by sixteens. */
+TEST(kernels_mm_panels_alone) {
+    enum { ROWS = 83, K = 512, T = 13 };
+    EACH_QUANT(type)
+        EACH_TIER(tier) {
+            struct problem p = problem_new(type, true, K, T, ROWS, RANDOM, 11);
+            float *all = buffer(T * ROWS * 4);
+            bool has = compute_panels(&p, tier, 0, ROWS);
+            memcpy(all, p.y, T * ROWS * 4);
+            const char *x = p.m.x;
+            for (int n = 1; has && n <= T; n++)
+                for (int r = 0; r < ROWS; r += 48) {
+                    memset(p.y, 0xFF, T * ROWS * 4);
+                    p.m.t = n;
+                    p.m.x = x + (size_t)(T - n) * p.m.x_stride;
+                    compute_panels(&p, tier, r, cut_min(r + 48, ROWS));
+                    for (int t = 0; t < n; t++)
+                        for (int i = 0; i < ROWS; i++) {
+                            float want = all[(T - n + t) * ROWS + i], got = p.y[t * ROWS + i];
+                            bool in = i >= r && i < r + 48;
+                            CHECK(in ? float_bits(got) == float_bits(want) : isnan(got), "%s %s: %d tokens, token %d, row %d: %a, not %a",
+                                  cut_tier_name(tier), cut_type_info(type)->name, n, t, i, got, want);
+                        }
+                }
+            p.m.x = x;
+            free(all);
+            problem_free(&p);
+        }
+}
+
+/* Which formats have panels: on a processor with AVX2, all that panel.h describes; and a row that ends within a super-block has none. */
+TEST(kernels_mm_panels_of) {
+    EACH_TIER(tier) {
+        struct cut_kernels k;
+        cut_kernels_init(&k, tier);
+        EACH_QUANT(type) {
+            bool described = cut_panel_form(type).low > 0, x86 = tier == CUT_TIER_AVX2 || tier == CUT_TIER_AVX512;
+            CHECK(!!k.mm_panel[type] == (described && x86), "%s %s", cut_tier_name(tier), cut_type_info(type)->name);
+            CHECK(!!k.pack[type] == !!k.mm_panel[type]);
+            CHECK(!!cut_panel_bytes(type, 256) == described);
+            CHECK(!!cut_panel_bytes(type, 288) == (described && block_of(type) == 32));
+        }
+    }
 }
 
 /* The same bytes however the rows are divided; and rows outside the range are left alone. */
@@ -343,11 +413,11 @@ TEST(kernels_mm_q8_nan) {
                 struct cut_kernels k;
                 cut_kernels_init(&k, tier);
                 float x[512] = { 0 };
-                k.quantize_q8(row, x, 512);
+                k.quantize_q8(row, x, 512, cut_q8_block(type));
                 compute(&p, tier, 0, 5);
                 for (int r = 0; r < 5; r++) CHECK(p.y[r] == 0);
                 x[70] = NAN;
-                k.quantize_q8(row, x, 512);
+                k.quantize_q8(row, x, 512, cut_q8_block(type));
                 compute(&p, tier, 0, 5);
                 for (int r = 0; r < 5; r++) CHECK(isnan(p.y[r]));
                 problem_free(&p);

@@ -1,0 +1,316 @@
+/* avx2_panel.c - making panels (panel.h), and their products with AVX2.
+ *
+ * The products are those of avx512_vnni_panel.c, eight rows at a time: first the upper half of every vector, then the lower. What differs
+ * is the instruction: MADDUBS adds pairs of products into 16 bits, where more than 32767 would be cut, so only so many may be added there
+ * before they are widened:
+ *
+ *   codes up to 15:  8 pairs, a whole block, come to at most 8 * 2 * 15 * 127 = 30480
+ *   31:              4 pairs, 31496                63:  2 pairs, 32004
+ *   tables (0..241): none. The table is cut into two of nibbles, and what the upper one gives counts sixteen times
+ *
+ * Widening multiplies anyway (MADDWD), and the factor may as well be a small scale as one: in formats with super-blocks the scales
+ * come for nothing, and 256 columns are one exact integer sum.
+ */
+#include <immintrin.h>
+
+#include "engine/kernels/kern.h"
+#include "engine/kernels/panel.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#include "engine/kernels/x86_formats.h"
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Making panels
+ */
+
+/* What a group has beside its codes. */
+struct extras { uint16_t d, m; int8_t scale[16]; uint8_t min[8]; };
+
+INLINE struct extras extras_of(enum cut_type type, const void *group) {
+    struct extras e = { 0 };
+    switch (type) {
+    case CUT_Q4_0: case CUT_Q5_0: case CUT_IQ4_NL: memcpy(&e.d, group, 2); break;
+    case CUT_Q4_1: case CUT_Q5_1: memcpy(&e.d, group, 2), memcpy(&e.m, (const char *)group + 2, 2); break;
+    case CUT_Q2_K: {
+        const struct cut_q2_K *w = group;
+        e.d = w->d, e.m = w->dmin;
+        memcpy(e.scale, w->scales, 16);
+        break;
+    }
+    case CUT_Q3_K: {
+        const struct cut_q3_K *w = group;
+        e.d = w->d;
+        _mm_storeu_si128((void *)e.scale, scales_k3(w->scales));
+        break;
+    }
+    case CUT_Q4_K: case CUT_Q5_K: {        /* their first fields are the same */
+        __m128i k = scales_k4(load16(group));
+        memcpy(&e.d, group, 2), memcpy(&e.m, (const char *)group + 2, 2);
+        _mm_storel_epi64((void *)e.scale, k);
+        _mm_storel_epi64((void *)e.min, _mm_srli_si128(k, 8));
+        break;
+    }
+    case CUT_Q6_K: {
+        const struct cut_q6_K *w = group;
+        e.d = w->d;
+        memcpy(e.scale, w->scales, 16);
+        break;
+    }
+    case CUT_IQ4_XS: {
+        const struct cut_iq4_xs *w = group;
+        e.d = w->d;
+        for (int i = 0; i < 8; i++)
+            e.scale[i] = (int8_t)(((w->scales_l[i / 2] >> 4 * (i % 2) & 15) | (w->scales_h >> 2 * i & 3) << 4) - 32);
+        break;
+    }
+    default: break;
+    }
+    return e;
+}
+
+/* Columns 32 b .. 32 b + 31 of a group, one code a byte. */
+INLINE __m256i codes32(enum cut_type type, const void *group, int b) {
+    if (type == CUT_IQ4_NL) return nibbles(((const struct cut_iq4_nl *)group)->qs);
+    if (type == CUT_IQ4_XS) return nibbles(((const struct cut_iq4_xs *)group)->qs + 16 * b);
+    return bytes32(type, group, _mm256_setzero_si256(), b);
+}
+
+/* `bits` bits, from bit `from` up, of the bytes of eight vectors, as many to a byte as there is room for. */
+INLINE char *put_plane(char *out, const uint8_t w[8][64], int from, int bits) {
+    const int each = 8 / bits;
+    UNROLL for (int i = 0; i < 8; i += each, out += 64)
+        for (int h = 0; h < 64; h += 32) {
+            __m256i v = _mm256_setzero_si256();
+            UNROLL for (int j = 0; j < each; j++) {
+                __m256i code = low_bits(_mm256_srli_epi16(load32(w[i + j] + h), from), bits);
+                v = _mm256_or_si256(v, _mm256_slli_epi16(code, j * bits));
+            }
+            _mm256_storeu_si256((void *)(out + h), v);
+        }
+    return out;
+}
+
+INLINE void pack(enum cut_type type, const char *w, size_t stride, int rows, int k, char *out) {
+    const struct cut_panel_form f = cut_panel_form(type);
+    const int columns = cut_panel_columns(f);
+    for (int c = 0; c < k; c += columns, w += group_bytes(type) / (size_t)(256 / columns), out += cut_panel_group(f)) {
+        for (int r = 0; r < CUT_PANEL; r++) {
+            struct extras e = extras_of(type, w + (size_t)cut_min(r, rows - 1) * stride);
+            memcpy(out + 2 * r, &e.d, 2);
+            if (f.offset) memcpy(out + 2 * (CUT_PANEL + r), &e.m, 2);
+            for (int i = 0; f.super && i < 8 * f.parts; i++) out[cut_panel_scales(f) + (size_t)(i * CUT_PANEL + r)] = e.scale[i];
+            for (int i = 0; f.super && f.offset && !f.nibbles && i < 8; i++)
+                out[cut_panel_mins(f) + (size_t)(i * CUT_PANEL + r)] = (char)e.min[i];
+        }
+        char *to = out + cut_panel_codes(f);
+        for (int b = 0; b < columns / 32; b++) {
+            uint8_t block[8][64];
+            for (int half = 0; half < 2; half++) {
+                __m256i v[8];
+#pragma GCC unroll 1           /* one copy of codes32() is enough here */
+                for (int i = 0; i < 8; i++) v[i] = codes32(type, w + (size_t)cut_min(8 * half + i, rows - 1) * stride, b);
+                transpose8(v);
+                for (int i = 0; i < 8; i++) _mm256_storeu_si256((void *)(block[i] + 32 * half), v[i]);
+            }
+            to = put_plane(to, block, 0, f.low);
+            if (f.high) to = put_plane(to, block, f.low, f.high);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * Products
+ */
+enum { TILE_T = 4, CHUNK = 8, AHEAD = 4096 };
+
+struct tokens { const char *q, *d, *s, *made; size_t stride; };
+
+INLINE __m256i broadcast4(const void *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm256_set1_epi32(four);
+}
+INLINE __m256 broadcast_float(const void *p) { return _mm256_castsi256_ps(broadcast4(p)); }
+INLINE __m256 halves(const char *p) { return _mm256_cvtph_ps(load16(p)); }
+INLINE __m128i load8(const char *p) { return _mm_loadl_epi64((const void *)p); }
+INLINE __m256i shifted(__m256i v, int by) { return by == 0 ? v : by > 0 ? _mm256_slli_epi16(v, by) : _mm256_srli_epi16(v, -by); }
+
+/* Half of vector i of a block: see the drawing in panel.h. `table`: nibbles to look the codes up in, for formats with one. */
+INLINE __m256i codes(struct cut_panel_form f, const char *block, int i, __m256i table) {
+    __m256i v = low_bits(shifted(load32(block + 64 * (i * f.low / 8)), -(i * f.low % 8)), f.low);
+    if (f.high) {
+        __m256i h = shifted(load32(block + 64 * f.low + 64 * (i * f.high / 8)), f.low - i * f.high % 8);
+        v = _mm256_or_si256(v, _mm256_and_si256(h, _mm256_set1_epi8((char)(((1 << f.high) - 1) << f.low))));
+    }
+    return f.table ? _mm256_shuffle_epi8(table, v) : v;
+}
+
+/* The lower and the upper nibbles of the table's values plus 128. */
+INLINE __m256i table_of(struct cut_panel_form f, bool upper) {
+    __m128i t = _mm_add_epi8(load16(cut_iq4_values), _mm_set1_epi8((char)f.zero));
+    t = _mm_and_si128(upper ? _mm_srli_epi16(t, 4) : t, _mm_set1_epi8(15));
+    return _mm256_broadcastsi128_si256(t);
+}
+
+/* Pairs of products that 16 bits hold. */
+INLINE int depth_of(struct cut_panel_form f) { return f.table || f.low + f.high <= 4 ? 8 : f.low + f.high == 5 ? 4 : 2; }
+
+/* The compiler would add in a tree, for speed, and then have more sums in flight than there are registers. */
+#define IN_ORDER(v) __asm__("" : "+x"(v))
+
+/* acc[t] += factor sum w q over vectors [i0, i1) of a block. `factor` holds pairs of 16 bits. */
+INLINE void dots_by(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, __m256i table, struct tokens x,
+                    __m256i factor, __m256i acc[TILE_T]) {
+    const int step = cut_min(depth_of(f), i1 - i0);
+    UNROLL for (int i = i0; i < i1; i += step) {
+        __m256i pairs[TILE_T];
+        UNROLL for (int j = i; j < i + step; j++) {
+            __m256i w = codes(f, block, j, table);
+            UNROLL for (int t = 0; t < T; t++) {
+                __m256i p = _mm256_maddubs_epi16(w, broadcast4(x.q + (size_t)t * x.stride + 4 * j));
+                pairs[t] = j == i ? p : _mm256_add_epi16(pairs[t], p);
+                IN_ORDER(pairs[t]);
+            }
+        }
+        UNROLL for (int t = 0; t < T; t++) acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(pairs[t], factor));
+    }
+}
+
+INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, struct tokens x, __m256i factor,
+                 __m256i acc[TILE_T]) {
+    dots_by(f, T, i0, i1, block, f.table ? table_of(f, false) : factor, x, factor, acc);
+    if (f.table) dots_by(f, T, i0, i1, block, table_of(f, true), x, _mm256_slli_epi16(factor, 4), acc);
+}
+
+/* ---- super-blocks */
+
+/* The scale of eight rows, each twice, in 16 bits. */
+INLINE __m256i scale_pairs(struct cut_panel_form f, const char *scales) {
+    __m256i s = _mm256_cvtepi8_epi32(load8(scales));
+    if (f.nibbles) s = _mm256_and_si256(s, _mm256_set1_epi32(15));
+    return _mm256_blend_epi16(s, _mm256_slli_epi32(s, 16), 0xAA);
+}
+
+/* What the sums of two neighbouring parts are multiplied by, as pairs of 16 bits: mins, or, for codes with a zero, the scales. */
+INLINE __m256i min_pairs(struct cut_panel_form f, const char *mins) {
+    __m128i v = _mm_unpacklo_epi8(load8(mins), load8(mins + CUT_PANEL));
+    if (f.zero) return _mm256_cvtepi8_epi16(v);
+    return f.nibbles ? _mm256_srli_epi16(_mm256_cvtepu8_epi16(v), 4) : _mm256_cvtepu8_epi16(v);
+}
+
+/* acc[t] = sum_parts min s. */
+INLINE void min_sums(struct cut_panel_form f, const int T, const char *mins, struct tokens x, __m256i acc[TILE_T]) {
+    const char *s = f.parts == 2 ? x.s : x.made;
+    UNROLL for (int t = 0; t < T; t++) acc[t] = _mm256_setzero_si256();
+    UNROLL for (int i = 0; i < 4 * f.parts; i++) {
+        __m256i m = min_pairs(f, mins + 2 * CUT_PANEL * i);
+        UNROLL for (int t = 0; t < T; t++)
+            acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(m, broadcast4(s + (size_t)t * x.stride + 4 * i)));
+    }
+}
+
+/* `half`: 0, or 1 for the lower eight rows. */
+INLINE void super_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 sum[TILE_T]) {
+    const char *d = group + 16 * half, *scales = group + cut_panel_scales(f) + 8 * half, *block = group + cut_panel_codes(f) + 32 * half;
+    const char *mins = f.zero || f.nibbles ? scales : group + cut_panel_mins(f) + 8 * half, *d_at = x.d;
+    __m256i acc[TILE_T];
+    min_sums(f, T, mins, x, acc);
+    UNROLL for (int t = 0; t < T; t++) {
+        if (f.zero) {
+            acc[t] = _mm256_mullo_epi32(acc[t], _mm256_set1_epi32(-f.zero));
+        } else {
+            __m256 m = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), halves(d + 2 * CUT_PANEL));
+            sum[t] = _mm256_fnmadd_ps(m, broadcast_float(x.d + (size_t)t * x.stride), sum[t]);
+            acc[t] = _mm256_setzero_si256();
+        }
+    }
+    for (int b = 0; b < 8; b++, block += cut_panel_block(f), x.q += 32) {
+        dots(f, T, 0, 8 / f.parts, block, x, scale_pairs(f, scales), acc);
+        if (f.parts == 2) dots(f, T, 4, 8, block, x, scale_pairs(f, scales + CUT_PANEL), acc);
+        scales += f.parts * CUT_PANEL;
+    }
+    UNROLL for (int t = 0; t < T; t++)
+        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), halves(d)), broadcast_float(d_at + (size_t)t * x.stride), sum[t]);
+}
+
+/* ---- blocks of 32 with a float16 scale. `made`: with an offset, the activations' scale times their sum; else -zero times it. */
+INLINE void small_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 sum[TILE_T]) {
+    __m256i acc[TILE_T];
+    UNROLL for (int t = 0; t < T; t++) acc[t] = f.offset ? _mm256_setzero_si256() : broadcast4(x.made + (size_t)t * x.stride);
+    dots(f, T, 0, 8, group + cut_panel_codes(f) + 32 * half, x, _mm256_set1_epi16(1), acc);
+    __m256 d = halves(group + 16 * half);
+    UNROLL for (int t = 0; t < T; t++)
+        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), d), broadcast_float(x.d + (size_t)t * x.stride), sum[t]);
+    if (!f.offset) return;
+    __m256 m = halves(group + 2 * CUT_PANEL + 16 * half);
+    UNROLL for (int t = 0; t < T; t++) sum[t] = _mm256_fmadd_ps(m, broadcast_float(x.made + (size_t)t * x.stride), sum[t]);
+}
+
+/* ---- half a panel by T tokens */
+
+/* Bytes of `made` for a group. */
+INLINE size_t made_step(struct cut_panel_form f) { return !f.super ? 4 : f.parts == 1 ? 16 : 0; }
+
+INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, int half, struct tokens x, int k, int rows, float *y,
+                     size_t y_stride) {
+    const int columns = cut_panel_columns(f);
+    __m256 sum[TILE_T];
+    UNROLL for (int t = 0; t < T; t++) sum[t] = _mm256_setzero_ps();
+    for (int c = 0; c < k; c += columns) {
+        if (T == 1 && half == 0)
+            for (size_t i = 0; i < cut_panel_group(f); i += 64) _mm_prefetch(panel + AHEAD + i, _MM_HINT_T0);
+        if (f.super) super_block(f, T, panel, half, x, sum);
+        else small_block(f, T, panel, half, x, sum);
+        panel += cut_panel_group(f);
+        x = (struct tokens){ x.q + columns, x.d + columns / 8, x.s + columns / 8, x.made + made_step(f), x.stride };
+    }
+    for (int t = 0; t < T; t++) {
+        float out[8];
+        _mm256_storeu_ps(out, sum[t]);
+        memcpy(y + (size_t)t * y_stride, out, (size_t)rows * sizeof *out);
+    }
+}
+
+/* What the products need of the activations' sums, for one token. */
+INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
+    void *row = (void *)(uintptr_t)x;
+    const int16_t *s = cut_q8_s(row, k);
+    const float *d = cut_q8_d(row, k);
+    if (f.super && f.parts == 1)
+        for (int i = 0; i < k / 32; i++) ((int16_t *)made)[i] = (int16_t)(s[2 * i] + s[2 * i + 1]);
+    else if (!f.super && f.offset)
+        for (int i = 0; i < k / 32; i++) ((float *)made)[i] = d[i] * (float)(s[2 * i] + s[2 * i + 1]);
+    else if (!f.super)
+        for (int i = 0; i < k / 32; i++) ((int32_t *)made)[i] = -f.zero * (s[2 * i] + s[2 * i + 1]);
+}
+
+/* T as in avx512_vnni_panel.c. */
+INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+    const struct cut_panel_form f = cut_panel_form(type);
+    for (int r = r0, rows; r < r1; r += rows) {
+        rows = cut_min(CHUNK * CUT_PANEL, r1 - r);
+        for (int t = 0, T; t < m->t; t += T) {
+            for (T = TILE_T; T > 1 && (T / 2 >= m->t - t || T > m->t);) T /= 2;
+            t = cut_min(t, m->t - T);
+            const char *x = (const char *)m->x + (size_t)t * m->x_stride;
+            for (int i = 0; i < T; i++) make(f, (char *)m->scratch + (size_t)i * m->x_stride, x + (size_t)i * m->x_stride, m->k);
+            struct tokens tokens = { x, x + m->k, x + m->k + m->k / 8, m->scratch, m->x_stride };
+            for (int i = 0; i < rows; i += 8) {
+                const char *panel = (const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride;
+                float *y = m->y + (size_t)t * m->y_stride + r + i;
+                int half = i / 8 % 2, n = cut_min(8, rows - i);
+                if (T == 4) panel_of(f, 4, panel, half, tokens, m->k, n, y, m->y_stride);
+                else if (T == 2) panel_of(f, 2, panel, half, tokens, m->k, n, y, m->y_stride);
+                else panel_of(f, 1, panel, half, tokens, m->k, n, y, m->y_stride);
+            }
+        }
+    }
+}
+
+#define PRODUCT(F) \
+    static void pack_##F(const void *w, size_t stride, int rows, int k, void *out) { pack(CUT_##F, w, stride, rows, k, out); } \
+    static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { mm_panel(m, r0, r1, CUT_##F); }
+CUT_PANEL_FORMATS(PRODUCT)
+
+#define ENTRY(F) k->pack[CUT_##F] = pack_##F; k->mm_panel[CUT_##F] = mm_panel_##F;
+void cut_kernels_fill_avx2_panel(struct cut_kernels *k) { CUT_PANEL_FORMATS(ENTRY) }
