@@ -81,8 +81,8 @@ INLINE __m512i min_pairs(struct cut_panel_form f, const char *mins) {
     return f.nibbles ? _mm512_srli_epi16(v, 4) : v;
 }
 
-/* sum[t] -= dx dmin sum_parts min s. x.made or, where a part is 16 columns, x.s holds the parts' sums, 16 bits each. */
-INLINE void take_mins(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 sum[TILE_T]) {
+/* y[t] -= dmin sum_parts min s. x.made or, where a part is 16 columns, x.s holds the parts' sums, 16 bits each. */
+INLINE void take_mins(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 y[TILE_T]) {
     const char *mins = group + (f.nibbles ? cut_panel_scales(f) : cut_panel_mins(f)), *s = f.parts == 2 ? x.s : x.made;
     __m512i acc[TILE_T];
     UNROLL for (int t = 0; t < T; t++) acc[t] = _mm512_setzero_si512();
@@ -91,22 +91,20 @@ INLINE void take_mins(struct cut_panel_form f, const int T, const char *group, s
         UNROLL for (int t = 0; t < T; t++) acc[t] = _mm512_dpwssd_epi32(acc[t], m, broadcast4(s + (size_t)t * x.stride + 4 * i));
     }
     __m512 dmin = halves(group + 2 * CUT_PANEL);
-    UNROLL for (int t = 0; t < T; t++)
-        sum[t] = _mm512_fnmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[t]), dmin), broadcast_float(x.d + (size_t)t * x.stride), sum[t]);
+    UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(acc[t]), dmin, y[t]);
 }
 
 INLINE void super_block(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 sum[TILE_T]) {
     const char *scales = group + cut_panel_scales(f), *block = group + cut_panel_codes(f);
-    const char *d_at = x.d;
-    __m512 part[TILE_T];
+    const struct tokens at = x;
+    __m512 y[TILE_T];
     __m512i acc[TILE_T];
-    if (f.offset) take_mins(f, T, group, x, sum);
-    UNROLL for (int t = 0; t < T; t++) part[t] = _mm512_setzero_ps();
+    UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_setzero_ps();
     for (int b = 0; b < 8; b++) {
         UNROLL for (int p = 0; p < f.parts; p++) {
             dots(f, T, p * 4, (p + 1) * 8 / f.parts, block, x, acc);
             __m512 s = scale_of(f, scales);
-            UNROLL for (int t = 0; t < T; t++) part[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), s, part[t]);
+            UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), s, y[t]);
             scales += CUT_PANEL;
             x.made += 4;
         }
@@ -114,8 +112,9 @@ INLINE void super_block(struct cut_panel_form f, const int T, const char *group,
         x.q += 32;
     }
     __m512 d = halves(group);
-    UNROLL for (int t = 0; t < T; t++)
-        sum[t] = _mm512_fmadd_ps(_mm512_mul_ps(part[t], d), broadcast_float(d_at + (size_t)t * x.stride), sum[t]);
+    UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_mul_ps(y[t], d);
+    if (f.offset) take_mins(f, T, group, at, y);
+    UNROLL for (int t = 0; t < T; t++) sum[t] = _mm512_fmadd_ps(y[t], broadcast_float(at.d + (size_t)t * at.stride), sum[t]);
 }
 
 /* ---- blocks of 32 with a float16 scale. With an offset, `made` is the activations' scale times their sum. */
