@@ -6,7 +6,8 @@
  *
  *   codes up to 15:  8 pairs, a whole block, come to at most 8 * 2 * 15 * 127 = 30480
  *   31:              4 pairs, 31496                63:  2 pairs, 32004
- *   tables (0..241): none. The table is cut into two of nibbles, and what the upper one gives counts sixteen times
+ *   255:             none. The codes (or the table they are looked up in) are cut into nibbles, and what the upper ones give counts
+ *                    sixteen times
  *
  * Widening multiplies anyway (MADDWD), and the factor may as well be a small scale as one: in formats with super-blocks the scales
  * come for nothing, and 256 columns are one exact integer sum.
@@ -29,7 +30,7 @@ struct extras { uint16_t d, m; int8_t scale[16]; uint8_t min[8]; };
 INLINE struct extras extras_of(enum cut_type type, const void *group) {
     struct extras e = { 0 };
     switch (type) {
-    case CUT_Q4_0: case CUT_Q5_0: case CUT_IQ4_NL: memcpy(&e.d, group, 2); break;
+    case CUT_Q4_0: case CUT_Q5_0: case CUT_Q8_0: case CUT_IQ4_NL: memcpy(&e.d, group, 2); break;
     case CUT_Q4_1: case CUT_Q5_1: memcpy(&e.d, group, 2), memcpy(&e.m, (const char *)group + 2, 2); break;
     case CUT_Q2_K: {
         const struct cut_q2_K *w = group;
@@ -72,6 +73,7 @@ INLINE struct extras extras_of(enum cut_type type, const void *group) {
 INLINE __m256i codes32(enum cut_type type, const void *group, int b) {
     if (type == CUT_IQ4_NL) return nibbles(((const struct cut_iq4_nl *)group)->qs);
     if (type == CUT_IQ4_XS) return nibbles(((const struct cut_iq4_xs *)group)->qs + 16 * b);
+    if (type == CUT_Q8_0) return _mm256_add_epi8(load32(((const struct cut_q8_0 *)group)->qs), _mm256_set1_epi8(-128));
     return bytes32(type, group, _mm256_setzero_si256(), b);
 }
 
@@ -135,51 +137,57 @@ INLINE __m256 halves(const char *p) { return _mm256_cvtph_ps(load16(p)); }
 INLINE __m128i load8(const char *p) { return _mm_loadl_epi64((const void *)p); }
 INLINE __m256i shifted(__m256i v, int by) { return by == 0 ? v : by > 0 ? _mm256_slli_epi16(v, by) : _mm256_srli_epi16(v, -by); }
 
-/* Half of vector i of a block: see the drawing in panel.h. `table`: nibbles to look the codes up in, for formats with one. */
-INLINE __m256i codes(struct cut_panel_form f, const char *block, int i, __m256i table) {
+enum nibble { WHOLE, LOWER, UPPER };
+
+/* The lower or upper nibbles of the table's values. */
+INLINE __m256i table_of(struct cut_panel_form f, enum nibble which) {
+    __m128i t = _mm_add_epi8(load16(cut_iq4_values), _mm_set1_epi8((char)f.zero));
+    t = _mm_and_si128(which == UPPER ? _mm_srli_epi16(t, 4) : t, _mm_set1_epi8(15));
+    return _mm256_broadcastsi128_si256(t);
+}
+
+/* Half of vector i of a block: see the drawing in panel.h. */
+INLINE __m256i codes(struct cut_panel_form f, const char *block, int i, enum nibble which) {
+    if (f.low == 8) return low_bits(shifted(load32(block + 64 * i), which == UPPER ? -4 : 0), 4);
     __m256i v = low_bits(shifted(load32(block + 64 * (i * f.low / 8)), -(i * f.low % 8)), f.low);
     if (f.high) {
         __m256i h = shifted(load32(block + 64 * f.low + 64 * (i * f.high / 8)), f.low - i * f.high % 8);
         v = _mm256_or_si256(v, _mm256_and_si256(h, _mm256_set1_epi8((char)(((1 << f.high) - 1) << f.low))));
     }
-    return f.table ? _mm256_shuffle_epi8(table, v) : v;
-}
-
-/* The lower and the upper nibbles of the table's values plus 128. */
-INLINE __m256i table_of(struct cut_panel_form f, bool upper) {
-    __m128i t = _mm_add_epi8(load16(cut_iq4_values), _mm_set1_epi8((char)f.zero));
-    t = _mm_and_si128(upper ? _mm_srli_epi16(t, 4) : t, _mm_set1_epi8(15));
-    return _mm256_broadcastsi128_si256(t);
+    return f.table ? _mm256_shuffle_epi8(table_of(f, which), v) : v;
 }
 
 /* Pairs of products that 16 bits hold. */
-INLINE int depth_of(struct cut_panel_form f) { return f.table || f.low + f.high <= 4 ? 8 : f.low + f.high == 5 ? 4 : 2; }
+INLINE bool in_nibbles(struct cut_panel_form f) { return f.table || f.low == 8; }
+INLINE int depth_of(struct cut_panel_form f) { return in_nibbles(f) || f.low + f.high <= 4 ? 8 : f.low + f.high == 5 ? 4 : 2; }
 
 /* The compiler would add in a tree, for speed, and then have more sums in flight than there are registers. */
 #define IN_ORDER(v) __asm__("" : "+x"(v))
 
 /* acc[t] += factor sum w q over vectors [i0, i1) of a block. `factor` holds pairs of 16 bits. */
-INLINE void dots_by(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, __m256i table, struct tokens x,
-                    __m256i factor, __m256i acc[TILE_T]) {
-    const int step = cut_min(depth_of(f), i1 - i0);
-    UNROLL for (int i = i0; i < i1; i += step) {
-        __m256i pairs[TILE_T];
-        UNROLL for (int j = i; j < i + step; j++) {
-            __m256i w = codes(f, block, j, table);
-            UNROLL for (int t = 0; t < T; t++) {
-                __m256i p = _mm256_maddubs_epi16(w, broadcast4(x.q + (size_t)t * x.stride + 4 * j));
-                pairs[t] = j == i ? p : _mm256_add_epi16(pairs[t], p);
-                IN_ORDER(pairs[t]);
-            }
-        }
-        UNROLL for (int t = 0; t < T; t++) acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(pairs[t], factor));
-    }
-}
-
 INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, struct tokens x, __m256i factor,
                  __m256i acc[TILE_T]) {
-    dots_by(f, T, i0, i1, block, f.table ? table_of(f, false) : factor, x, factor, acc);
-    if (f.table) dots_by(f, T, i0, i1, block, table_of(f, true), x, _mm256_slli_epi16(factor, 4), acc);
+    const int step = cut_min(depth_of(f), i1 - i0);
+    const bool two = in_nibbles(f);
+    UNROLL for (int i = i0; i < i1; i += step) {
+        __m256i pairs[TILE_T], upper[TILE_T];
+        UNROLL for (int j = i; j < i + step; j++) {
+            __m256i w = codes(f, block, j, two ? LOWER : WHOLE), u = two ? codes(f, block, j, UPPER) : w;
+            UNROLL for (int t = 0; t < T; t++) {
+                __m256i q = broadcast4(x.q + (size_t)t * x.stride + 4 * j), p = _mm256_maddubs_epi16(w, q);
+                pairs[t] = j == i ? p : _mm256_add_epi16(pairs[t], p);
+                IN_ORDER(pairs[t]);
+                if (!two) continue;
+                p = _mm256_maddubs_epi16(u, q);
+                upper[t] = j == i ? p : _mm256_add_epi16(upper[t], p);
+                IN_ORDER(upper[t]);
+            }
+        }
+        UNROLL for (int t = 0; t < T; t++) {
+            acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(pairs[t], factor));
+            if (two) acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(upper[t], _mm256_slli_epi16(factor, 4)));
+        }
+    }
 }
 
 /* ---- super-blocks */

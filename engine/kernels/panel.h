@@ -36,7 +36,7 @@ struct cut_panel_form {
     bool offset;
     bool nibbles;              /* scale and min share a byte */
     bool table;                /* codes are indices of cut_iq4_values */
-    uint8_t zero;              /* what stands for 0 among the codes (after the table: plus 128) */
+    uint8_t zero;              /* what stands for 0 among the codes; the table's values get it added */
 };
 
 static inline struct cut_panel_form cut_panel_form(enum cut_type type) {
@@ -45,6 +45,7 @@ static inline struct cut_panel_form cut_panel_form(enum cut_type type) {
     case CUT_Q4_1:   return (struct cut_panel_form){ .low = 4, .parts = 1, .offset = true };
     case CUT_Q5_0:   return (struct cut_panel_form){ .low = 4, .high = 1, .parts = 1, .zero = 16 };
     case CUT_Q5_1:   return (struct cut_panel_form){ .low = 4, .high = 1, .parts = 1, .offset = true };
+    case CUT_Q8_0:   return (struct cut_panel_form){ .low = 8, .parts = 1, .zero = 128 };
     case CUT_IQ4_NL: return (struct cut_panel_form){ .low = 4, .parts = 1, .table = true, .zero = 128 };
     case CUT_Q2_K:   return (struct cut_panel_form){ .low = 2, .parts = 2, .super = true, .offset = true, .nibbles = true };
     case CUT_Q3_K:   return (struct cut_panel_form){ .low = 2, .high = 1, .parts = 2, .super = true, .zero = 4 };
@@ -56,7 +57,7 @@ static inline struct cut_panel_form cut_panel_form(enum cut_type type) {
     }
 }
 #define CUT_PANEL_FORMATS(DO) \
-    DO(Q4_0) DO(Q4_1) DO(Q5_0) DO(Q5_1) DO(IQ4_NL) DO(Q2_K) DO(Q3_K) DO(Q4_K) DO(Q5_K) DO(Q6_K) DO(IQ4_XS)
+    DO(Q4_0) DO(Q4_1) DO(Q5_0) DO(Q5_1) DO(Q8_0) DO(IQ4_NL) DO(Q2_K) DO(Q3_K) DO(Q4_K) DO(Q5_K) DO(Q6_K) DO(IQ4_XS)
 
 /* Where the pieces of a group are, and its size, in bytes. */
 static inline int cut_panel_columns(struct cut_panel_form f) { return f.super ? 256 : 32; }
