@@ -90,7 +90,7 @@ static bool no_room(struct cut_lua *h, double more) {
  * @function Model:session
  * @tparam[opt] table options ctx, cells of the cache (default: the training context, at most 4096); batch, most tokens
  * in a pass (512); seqs, sequences (1); threads (1); tier, "ref", "avx2", ... (the best); kv, "f16" or "f32";
- * activations, "q8" or "f32"; keep, keep every value so that steps can be looked at and undone (false); plain,
+ * activations, "q8" or "f32"; repack, "auto" or "never" (the order in memory of quantized weights: see cutaway.h); keep, keep every value so that steps can be looked at and undone (false); plain,
  * attention as separate steps (false)
  * @treturn Session or nil and a message when there is no memory for it
  * @usage
@@ -98,8 +98,8 @@ static bool no_room(struct cut_lua *h, double more) {
  * assert(#s:steps() > 10)
  */
 int cut_lua_model_session(lua_State *L) {
-    static const char *const fields[] = { "ctx", "batch", "seqs", "threads", "tier", "kv", "activations", "keep", "plain",
-                                          NULL };
+    static const char *const fields[] = { "ctx", "batch", "seqs", "threads", "tier", "kv", "activations", "repack", "keep",
+                                          "plain", NULL };
     struct cut_lua *h = cut_lua_of(L);
     struct cut_lua_model *m = cut_lua_check_model(L, 1);
     cut_lua_only(L, 2, fields);
@@ -110,6 +110,7 @@ int cut_lua_model_session(lua_State *L) {
         .kv_type = choice_option(L, 2, "kv", "f16", "f32") ? CUT_F32 : CUT_F16,
         .tier = tier_option(L, 2),
         .activations_f32 = choice_option(L, 2, "activations", "q8", "f32"),
+        .repack = choice_option(L, 2, "repack", "auto", "never") ? CUT_REPACK_NEVER : CUT_REPACK_AUTO,
         .keep = cut_lua_opt_bool(L, 2, "keep", false),
         .plain_attention = cut_lua_opt_bool(L, 2, "plain", false),
     };

@@ -258,7 +258,7 @@ static int session_counters(lua_State *L) {
 
 /*** Bytes held, and the cells of the cache.
  * @function Session:memory
- * @treturn table weights, kv, activations, other; cells, used, cell_bytes
+ * @treturn table weights, panels (their copy, repacked), kv, activations, other; cells, used, cell_bytes
  * @usage
  * local s = cut.model.open():session{ ctx = 64 }
  * assert(s:memory().cells >= 64)
@@ -267,8 +267,9 @@ static int session_memory(lua_State *L) {
     struct cut_lua_session *s = cut_lua_check_session(L);
     struct cut_memory m = cut_session_memory(s->s);
     struct cut_kv_state kv = cut_session_kv(s->s);
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     cut_lua_set_int(L, "weights", (lua_Integer)m.weights);
+    cut_lua_set_int(L, "panels", (lua_Integer)m.panels);
     cut_lua_set_int(L, "kv", (lua_Integer)m.kv);
     cut_lua_set_int(L, "activations", (lua_Integer)m.activations);
     cut_lua_set_int(L, "other", (lua_Integer)m.other);
@@ -280,19 +281,20 @@ static int session_memory(lua_State *L) {
 
 /*** How the session computes.
  * @function Session:options
- * @treturn table ctx, batch, seqs, threads, tier, kv, keep
+ * @treturn table ctx, batch, seqs, threads, tier, kv, repack ("never" where memory is short, too), keep
  * @usage assert(cut.model.open():session{ tier = "ref" }:options().tier == "ref")
  */
 static int session_options(lua_State *L) {
     struct cut_lua_session *s = cut_lua_check_session(L);
     const struct cut_session_opts *o = cut_session_opts(s->s);
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     cut_lua_set_int(L, "ctx", o->n_ctx);
     cut_lua_set_int(L, "batch", o->n_batch);
     cut_lua_set_int(L, "seqs", o->n_seq);
     cut_lua_set_int(L, "threads", s->pool ? cut_pool_size(s->pool) : 1);
     cut_lua_set_str(L, "tier", cut_tier_name(o->tier == CUT_TIER_AUTO ? cut_tier_best() : o->tier));
     cut_lua_set_str(L, "kv", o->kv_type == CUT_F16 ? "f16" : "f32");
+    cut_lua_set_str(L, "repack", o->repack == CUT_REPACK_NEVER ? "never" : "auto");
     lua_pushboolean(L, o->keep);
     lua_setfield(L, -2, "keep");
     return 1;

@@ -30,6 +30,11 @@ static bool wants_panel(const struct cut_session *s, int i) {
            cut_model_panel_bytes(n->w, &s->kern);
 }
 
+uint64_t cut_session_weight_bytes(const struct cut_session *s, int i) {
+    const struct cut_tensor_info *w = s->graph.node[i].w;
+    return wants_panel(s, i) ? cut_model_panel_bytes(w, &s->kern) : w->bytes;
+}
+
 /* A copy of the weights must leave the machine half of the memory it has to give. Without that, rows will do. */
 static void settle_repack(struct cut_session *s) {
     uint64_t need = 0, had = cut_model_panels(s->model);
@@ -105,7 +110,7 @@ static void add_costs(struct cut_session *s) {
         const struct cut_node *n = &s->graph.node[i];
         if (n->op == CUT_OP_MATMUL) {
             uint64_t flops = 2 * n->w->ne[0] * n->w->ne[1];
-            s->weight_bytes += n->w->bytes;
+            s->weight_bytes += cut_session_weight_bytes(s, i);
             if (n->ne[2].sym == 'O') s->flops_output += flops;
             else s->flops_token += flops;
         }

@@ -94,6 +94,8 @@ struct cut_session {
 /* ---- session.c */
 /* Before a pass: panels that are missing are made, with the session's pool. */
 void cut_session_repack(struct cut_session *s);
+/* What a pass reads of the weights of node i, a matrix product. */
+uint64_t cut_session_weight_bytes(const struct cut_session *s, int i);
 
 /* ---- pass.c */
 /* Where the two steps stand that are not kernels. */

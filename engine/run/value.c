@@ -145,6 +145,7 @@ void cut_session_cost(const struct cut_session *s, int step, uint64_t *bytes, ui
             if (in->op != CUT_OP_SOFTMAX || s->plain) b += (uint64_t)cut_node_rows(s, in) * cut_value_stride(in, s->P);
         }
         if (n->op == CUT_OP_EMBED) b += rows * (n->w->bytes / n->w->ne[1]);
+        else if (n->op == CUT_OP_MATMUL) b += cut_session_weight_bytes(s, step);
         else if (n->w) b += n->w->bytes;
         if (n->op == CUT_OP_SCORES) b += cells * cell, f += 2 * cells * qdim;
         if (n->op == CUT_OP_MIX) b += cells * cell * (s->plain ? 1 : 2), f += cells * qdim * (s->plain ? 2 : 4);

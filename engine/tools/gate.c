@@ -46,7 +46,7 @@ enum cut_status cut_gate_measure(struct cut_session *s, const char *text, const 
     snprintf(r.kernels, sizeof r.kernels, "%s", cut_tier_name(so->tier == CUT_TIER_AUTO ? cut_tier_best() : so->tier));
     r.threads = so->pool ? cut_pool_size(so->pool) : 1;
     r.perplexity = quality.perplexity;
-    r.memory = m.weights + m.kv + m.activations + m.other;
+    r.memory = m.weights + m.panels + m.kv + m.activations + m.other;
     *out = r;
     return CUT_OK;
 }

@@ -51,14 +51,14 @@ static void plot_threads(const struct cut_survey *s, bool efficiency) {
 
 static void plot_memory(const struct cut_survey *s) {
     const struct cut_memory *m = &s->memory;
-    const struct { const char *name; uint64_t bytes; } part[] = { { "weights", m->weights }, { "cache", m->kv },
+    const struct { const char *name; uint64_t bytes; } part[] = { { "weights", m->weights }, { "repacked", m->panels }, { "cache", m->kv },
                                                                   { "activations", m->activations }, { "other", m->other },
                                                                   { "resident", s->resident } };
     double most = 0;
-    for (int i = 0; i < 5; i++) if ((double)part[i].bytes > most) most = (double)part[i].bytes;
+    for (int i = 0; i < 6; i++) if ((double)part[i].bytes > most) most = (double)part[i].bytes;
     printf("Memory, MiB (a session with the model's own context; resident: this process now; virtual: %.0f)\n",
            (double)s->virtual_ / (1024 * 1024));
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         printf("%-12s %10.1f |", part[i].name, (double)part[i].bytes / (1024 * 1024));
         bar((double)part[i].bytes, most);
         printf("\n");
@@ -128,6 +128,7 @@ static void print_json(const struct cut_survey *s, const struct cut_model *m) {
     json_points(&j, "prompts", s->prompt, s->n_prompts, false);
     cut_json_open(&j, "memory", '{');
     cut_json_uint(&j, "weights", s->memory.weights);
+    cut_json_uint(&j, "repacked", s->memory.panels);
     cut_json_uint(&j, "kv", s->memory.kv);
     cut_json_uint(&j, "activations", s->memory.activations);
     cut_json_uint(&j, "other", s->memory.other);

@@ -76,8 +76,10 @@ static void print_stats(const struct cli_engine *e, const struct cut_generate_st
     print_rate("decode", evaluated < n_prompt ? 0 : evaluated - n_prompt, g->decode_s);
     fprintf(stderr, "%-10s %d tokens, ended by %s\n", "generated", g->n_generated,
             cli_interrupted() ? "Ctrl-C" : ends[g->end]);
-    fprintf(stderr, "%-10s weights %.1f MiB, cache %.1f MiB, activations %.1f MiB; %d of %d cells used\n", "memory",
-            mib(mem.weights), mib(mem.kv), mib(mem.activations), kv.n_used, kv.n_cells);
+    fprintf(stderr, "%-10s weights %.1f MiB, ", "memory", mib(mem.weights));
+    if (mem.panels) fprintf(stderr, "repacked %.1f MiB, ", mib(mem.panels));
+    fprintf(stderr, "cache %.1f MiB, activations %.1f MiB; %d of %d cells used\n", mib(mem.kv), mib(mem.activations), kv.n_used,
+            kv.n_cells);
     fprintf(stderr, "%-10s threads %d, kernels %s, temp %g, seed %llu\n", "settings", e->threads, cli_engine_kernels(e),
             (double)so->temp, (unsigned long long)so->seed);
 }
