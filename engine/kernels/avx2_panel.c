@@ -134,7 +134,7 @@ INLINE __m256i broadcast4(const void *p) {
 }
 INLINE __m256 broadcast_float(const void *p) { return _mm256_castsi256_ps(broadcast4(p)); }
 INLINE __m256 halves(const char *p) { return _mm256_cvtph_ps(load16(p)); }
-INLINE __m128i load8(const char *p) { return _mm_loadl_epi64((const void *)p); }
+INLINE __m128i load8(const char *p) { return _mm_cvtsi64_si128(load_i64(p)); }
 INLINE __m256i shifted(__m256i v, int by) { return by == 0 ? v : by > 0 ? _mm256_slli_epi16(v, by) : _mm256_srli_epi16(v, -by); }
 
 enum nibble { WHOLE, LOWER, UPPER };
@@ -259,6 +259,8 @@ INLINE void small_block(struct cut_panel_form f, const int T, const char *group,
 /* Bytes of `made` for a group. */
 INLINE size_t made_step(struct cut_panel_form f) { return !f.super ? 4 : f.parts == 1 ? 16 : 0; }
 
+typedef void (*panel_fn)(const char *panel, int half, struct tokens x, int k, int rows, float *y, size_t y_stride);
+
 INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, int half, struct tokens x, int k, int rows, float *y,
                      size_t y_stride) {
     const int columns = cut_panel_columns(f);
@@ -293,8 +295,7 @@ INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
 }
 
 /* T as in avx512_vnni_panel.c. */
-INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
-    const struct cut_panel_form f = cut_panel_form(type);
+INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_form f, const panel_fn by_tokens[TILE_T + 1]) {
     for (int r = r0, rows; r < r1; r += rows) {
         rows = cut_min(CHUNK * CUT_PANEL, r1 - r);
         for (int t = 0, T; t < m->t; t += T) {
@@ -306,18 +307,23 @@ INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, enum cut_type type)
             for (int i = 0; i < rows; i += 8) {
                 const char *panel = (const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride;
                 float *y = m->y + (size_t)t * m->y_stride + r + i;
-                int half = i / 8 % 2, n = cut_min(8, rows - i);
-                if (T == 4) panel_of(f, 4, panel, half, tokens, m->k, n, y, m->y_stride);
-                else if (T == 2) panel_of(f, 2, panel, half, tokens, m->k, n, y, m->y_stride);
-                else panel_of(f, 1, panel, half, tokens, m->k, n, y, m->y_stride);
+                by_tokens[T](panel, i / 8 % 2, tokens, m->k, cut_min(8, rows - i), y, m->y_stride);
             }
         }
     }
 }
 
+#define PANEL_BY(F, T) \
+    static void panel_##F##_t##T(const char *panel, int half, struct tokens x, int k, int rows, float *y, size_t y_stride) { \
+        panel_of(cut_panel_form(CUT_##F), T, panel, half, x, k, rows, y, y_stride); \
+    }
 #define PRODUCT(F) \
     static void pack_##F(const void *w, size_t stride, int rows, int k, void *out) { pack(CUT_##F, w, stride, rows, k, out); } \
-    static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { mm_panel(m, r0, r1, CUT_##F); }
+    PANEL_BY(F, 1) PANEL_BY(F, 2) PANEL_BY(F, 4) \
+    static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { \
+        static const panel_fn by_tokens[] = { [1] = panel_##F##_t1, [2] = panel_##F##_t2, [4] = panel_##F##_t4 }; \
+        mm_panel(m, r0, r1, cut_panel_form(CUT_##F), by_tokens); \
+    }
 CUT_PANEL_FORMATS(PRODUCT)
 
 #define ENTRY(F) k->pack[CUT_##F] = pack_##F; k->mm_panel[CUT_##F] = mm_panel_##F;

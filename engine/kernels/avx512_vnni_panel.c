@@ -136,6 +136,8 @@ INLINE size_t made_step(struct cut_panel_form f) {
     return !f.super ? 4 : f.zero ? 32 * (size_t)f.parts : f.parts == 1 ? 16 : 0;
 }
 
+typedef void (*panel_fn)(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride);
+
 INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) {
     const int columns = cut_panel_columns(f);
     __m512 sum[TILE_T];
@@ -167,8 +169,7 @@ INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
 
 /* T is 8, or the smallest power of two that takes all tokens that are left; where it takes more, some were there before and get the same
  * results again. */
-INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
-    const struct cut_panel_form f = cut_panel_form(type);
+INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_form f, const panel_fn by_tokens[TILE_T + 1]) {
     for (int r = r0, rows; r < r1; r += rows) {
         rows = cut_min(CHUNK * CUT_PANEL, r1 - r);
         for (int t = 0, T; t < m->t; t += T) {
@@ -180,17 +181,22 @@ INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, enum cut_type type)
             for (int i = 0; i < rows; i += CUT_PANEL) {
                 const char *panel = (const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride;
                 float *y = m->y + (size_t)t * m->y_stride + r + i;
-                int n = cut_min(CUT_PANEL, rows - i);
-                if (T == 8) panel_of(f, 8, panel, tokens, m->k, n, y, m->y_stride);
-                else if (T == 4) panel_of(f, 4, panel, tokens, m->k, n, y, m->y_stride);
-                else if (T == 2) panel_of(f, 2, panel, tokens, m->k, n, y, m->y_stride);
-                else panel_of(f, 1, panel, tokens, m->k, n, y, m->y_stride);
+                by_tokens[T](panel, tokens, m->k, cut_min(CUT_PANEL, rows - i), y, m->y_stride);
             }
         }
     }
 }
 
-#define PRODUCT(F) static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { mm_panel(m, r0, r1, CUT_##F); }
+#define PANEL_BY(F, T) \
+    static void panel_##F##_t##T(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) { \
+        panel_of(cut_panel_form(CUT_##F), T, panel, x, k, rows, y, y_stride); \
+    }
+#define PRODUCT(F) \
+    PANEL_BY(F, 1) PANEL_BY(F, 2) PANEL_BY(F, 4) PANEL_BY(F, 8) \
+    static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { \
+        static const panel_fn by_tokens[] = { [1] = panel_##F##_t1, [2] = panel_##F##_t2, [4] = panel_##F##_t4, [8] = panel_##F##_t8 }; \
+        mm_panel(m, r0, r1, cut_panel_form(CUT_##F), by_tokens); \
+    }
 CUT_PANEL_FORMATS(PRODUCT)
 
 #define ENTRY(F) k->mm_panel[CUT_##F] = mm_panel_##F;

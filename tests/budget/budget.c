@@ -13,15 +13,16 @@
 #include <gnu/libc-version.h>
 
 #include "engine/kernels/kern.h"
+#include "engine/kernels/panel.h"
 
-enum what { MM_Q8, MM_F32, RMS_NORM, QUANTIZE_Q8, SILU_MUL, ROPE, SOFTMAX, ATTN };
+enum what { MM_Q8, MM_PANEL, MM_F32, RMS_NORM, QUANTIZE_Q8, SILU_MUL, ROPE, SOFTMAX, ATTN };
 
 /* Shapes: large enough for starts and ends to weigh little, small enough for 60 of them to take seconds at a fiftieth of the speed. */
 enum { K = 2048, ROWS = 128, TOKENS = 64, N_HEAD = 32, N_HEAD_KV = 4, HEAD_DIM = 64, CELLS = 256 };
 enum { PAGES = CELLS / CUT_KV_PAGE };
 
 static struct cut_kernels kernels;
-static void *weights, *tokens_q8, *scratch;
+static void *weights, *panels, *tokens_q8, *scratch;
 static float *tokens, *other, *out;
 static struct cut_attn cache;
 
@@ -29,12 +30,14 @@ static void product(cut_mm_fn fn, enum cut_type type, const void *x, size_t x_st
     const struct cut_type_info *info = cut_type_info(type);
     struct cut_mm m = { .type = type, .w = weights, .w_stride = (size_t)(K / info->block * info->bytes), .k = K, .x = x, .x_stride = x_stride,
                         .t = t, .y = out, .y_stride = ROWS, .scratch = scratch };
+    if (fn == kernels.mm_panel[type]) m.w = panels, m.w_stride = cut_panel_bytes(type, K);
     fn(&m, 0, rows);
 }
 
 /* n: rows of a product, repetitions of anything else. */
 static void measured(enum what what, enum cut_type type, int t, int n) {
     if (what == MM_Q8) product(kernels.mm_q8[type], type, tokens_q8, cut_q8_bytes(K), t, n);
+    else if (what == MM_PANEL) product(kernels.mm_panel[type], type, tokens_q8, cut_q8_bytes(K), t, n);
     else if (what == MM_F32) product(kernels.mm_f32[type], type, tokens, K * sizeof(float), t, n);
     else
         for (int i = 0; i < n; i++) switch (what) {
@@ -88,6 +91,11 @@ static void products(enum what what, const char *name, const enum cut_type *type
     int rows = tier == CUT_TIER_REF ? ROWS / 16 : ROWS;
     for (size_t i = 0; i < n; i++) {
         set_weights(types[i]);
+        for (int r = 0; what == MM_PANEL && r < ROWS; r += CUT_PANEL) {
+            size_t row = (size_t)(K / cut_type_info(types[i])->block * cut_type_info(types[i])->bytes);
+            kernels.pack[types[i]]((char *)weights + (size_t)r * row, row, CUT_PANEL, K,
+                                   (char *)panels + (size_t)(r / CUT_PANEL) * cut_panel_bytes(types[i], K));
+        }
         for (int t = 1; t <= TOKENS; t += TOKENS - 1) {
             enter(what, types[i], t, rows);
             printf("%s_%s_t%d %s %d %s\n", name, cut_type_info(types[i])->name, t, cut_tier_name(tier), rows * K * t,
@@ -99,6 +107,7 @@ static void products(enum what what, const char *name, const enum cut_type *type
 static void all_of(enum cut_tier tier) {
     cut_kernels_init(&kernels, tier);
     products(MM_Q8, "mm_q8", q8_types, CUT_LEN(q8_types), tier);
+    if (kernels.mm_panel[CUT_Q4_0]) products(MM_PANEL, "mm_panel", q8_types, CUT_LEN(q8_types), tier);
     products(MM_F32, "mm_f32", f32_types, CUT_LEN(f32_types), tier);
     for (size_t i = 0; i < CUT_LEN(vectors); i++) {
         enter(vectors[i].what, CUT_F32, 1, vectors[i].repeat);
@@ -122,6 +131,7 @@ static void make_inputs(void) {
     other = random_floats(K, &rng);
     out = buffer((size_t)TOKENS * ROWS * sizeof *out + K * sizeof *out);
     weights = buffer((size_t)ROWS * K * sizeof(float));
+    panels = buffer((size_t)ROWS * K * sizeof(float));
     tokens_q8 = buffer(TOKENS * cut_q8_bytes(K));
     size_t need = (size_t)K * sizeof(float);
     for (enum cut_tier tier = CUT_TIER_REF; tier <= CUT_TIER_AVX2; tier++) {

@@ -26,9 +26,9 @@ callgrind_counts() {
     [ "$(wc -l < "$tmp/totals")" -eq $(($(wc -l < "$tmp/work") + 1)) ] || { echo "callgrind wrote $(wc -l < "$tmp/totals") parts"; return 1; }
     awk 'NR == FNR { total[NR] = $1; next } { printf "%s %s %.4g %s\n", $1, $2, total[FNR] / $3, $4 }' "$tmp/totals" "$tmp/work"
 }
-loop_counts() { # TIER
+loop_counts() { # OBJECT, and its tier
     objdump -d --no-show-raw-insn "$B/engine/kernels/$1.o" > "$tmp/$1.s" 2> "$tmp/objdump.log" || { cat "$tmp/objdump.log"; return 1; }
-    awk -f $here/loops.awk "$tmp/$1.s" | awk -v tier="$1" '{ printf "%s %s %.4g %s\n", $1, tier, $3 / $4, $2 }'
+    awk -f $here/loops.awk "$tmp/$1.s" | awk -v tier="${1%_panel}" '{ printf "%s %s %.4g %s\n", $1, tier, $3 / $4, $2 }'
 }
 take() { # TIERS COMMAND...: its lines are measurements, or if it fails say why
     tiers=$1; shift
@@ -55,6 +55,7 @@ else
     else
         take avx512 loop_counts avx512
         take avx512_vnni loop_counts avx512_vnni
+        take avx512_vnni loop_counts avx512_vnni_panel
     fi
 fi
 
