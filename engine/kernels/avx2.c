@@ -8,7 +8,7 @@
  */
 #define W 8
 #define DOT_T 2
-#define MIX_V 2
+#define ATTN_M 4
 #define INLINE static inline __attribute__((always_inline))
 typedef __m256 vf;
 

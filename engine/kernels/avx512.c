@@ -9,7 +9,7 @@
 
 #define W 16
 #define DOT_T 6
-#define MIX_V 4
+#define ATTN_M 8
 #define INLINE static inline __attribute__((always_inline))
 typedef __m512 vf;
 

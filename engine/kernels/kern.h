@@ -41,9 +41,10 @@ struct cut_mm {
 /* Rows [r0, r1). With many tokens, ranges of 128 rows and more serve best: preparing the tokens is shared by them. */
 typedef void (*cut_mm_fn)(const struct cut_mm *m, int r0, int r1);
 
-/* The KV cache of one layer, as one token of one sequence sees it. A page holds CUT_KV_PAGE cells; in it K (and V
- * likewise) is [n_head_kv][CUT_KV_PAGE][head_dim] of `type`. Cell c of the sequence is cell c % CUT_KV_PAGE of page
- * table[c / CUT_KV_PAGE]. */
+/* The KV cache of one layer, as one token of one sequence sees it. A page holds CUT_KV_PAGE cells; in it K is
+ * [n_head_kv][head_dim][CUT_KV_PAGE] of `type` and V is [n_head_kv][CUT_KV_PAGE][head_dim]: neighbours in memory are what a
+ * vector should hold side by side, cells for the scores and dimensions for the mix. Cell c of the sequence is cell c % CUT_KV_PAGE of
+ * page table[c / CUT_KV_PAGE]. */
 #ifndef CUT_KV_PAGE
 #define CUT_KV_PAGE 32
 #endif
@@ -56,6 +57,7 @@ struct cut_attn {
     int n_vis;                 /* cells [0, n_vis) are visible, at least one; the others may hold anything */
     float scale;               /* 1 / sqrt(head_dim) */
 };
+enum { CUT_ATTN_TOKENS = 8 };
 
 struct cut_kernels {
     enum cut_tier tier;
@@ -84,11 +86,13 @@ struct cut_kernels {
     size_t (*mm_scratch)(int k);                           /* bytes; enough for every type and any number of tokens */
     const char *mm_q8_name[CUT_TYPE_COUNT], *mm_f32_name[CUT_TYPE_COUNT];    /* what runs: "avx512 vnni tile" */
 
-    /* Attention of one token. q and z: [n_head][head_dim].
-     * attn: the heads of KV groups [g0, g1), one pass over the pages with online softmax (Milakov and Gimelshein 2018,
-     * algorithm 3; Dao et al. 2022), reading each K and V page once per group. */
-    void (*attn)(const struct cut_attn *a, const float *q, float *z, int g0, int g1, void *scratch);
-    size_t (*attn_scratch)(const struct cut_attn *a);      /* bytes; does not depend on n_vis */
+    /* Attention. q and z: [n_head][head_dim] for a token.
+     * attn: n_tokens tokens that follow each other in one sequence, so that token t sees a->n_vis + t cells; `stride` is from token
+     * to token, in floats. The heads of KV groups [g0, g1), one pass over the pages with online softmax (Milakov and
+     * Gimelshein 2018, algorithm 3; Dao et al. 2022), reading each K and V page once per group for CUT_ATTN_TOKENS tokens if their
+     * heads are not too many. A token's result is the same in any call. */
+    void (*attn)(const struct cut_attn *a, const float *q, float *z, size_t stride, int n_tokens, int g0, int g1, void *scratch);
+    size_t (*attn_scratch)(const struct cut_attn *a);      /* bytes; depends neither on n_vis nor on n_tokens */
     /* The same in the textbook's three steps, for one head. */
     void (*scores)(const struct cut_attn *a, const float *q, int head, float *s);   /* s[n_vis] = q.k * scale */
     void (*softmax)(float *p, const float *s, int n);                               /* p may be s */

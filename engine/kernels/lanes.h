@@ -15,8 +15,8 @@
  *   v_rotate(x, cs)                           pairs (x0, x1) turned by (cos, sin) = (cs0, cs1)
  *   fetch(p)                                  ask for the cache line at p, for the second-level cache
  *
- * and how many registers there are to work with: DOT_T (tokens in a tile of products), MIX_V (vectors in a tile of
- * values). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
+ * and how many registers there are to work with: DOT_T (tokens in a tile of products), ATTN_M (queries in a tile
+ * of attention: 4 or 8). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
  */
 #include <float.h>
 #include <math.h>

@@ -195,13 +195,22 @@ static size_t mm_scratch(int k) { return (size_t)k * sizeof(float); }
  * head h reads group h / (n_head / n_head_kv).
  */
 
-/* Element i of the cell'th key (or value) of a group: find its page, then its place in the page. */
-CUT_SOURCE(kv_at)
-static float kv_at(const struct cut_attn *a, const uint8_t *base, int group, int cell, int i) {
+/* Element i of the cell'th key or value of a group: find its page, then its place in the page. In a page, the keys of a group
+ * lie dimension by dimension, the values cell by cell. */
+static float element(const struct cut_attn *a, const uint8_t *base, int cell, size_t at) {
     const uint8_t *page = base + (size_t)a->table[cell / CUT_KV_PAGE] * a->page_bytes;
-    size_t at = ((size_t)group * CUT_KV_PAGE + (size_t)(cell % CUT_KV_PAGE)) * (size_t)a->head_dim + (size_t)i;
     if (a->type == CUT_F16) return cut_f16_to_f32(((const uint16_t *)page)[at]);
     return ((const float *)page)[at];
+}
+
+CUT_SOURCE(key_at)
+static float key_at(const struct cut_attn *a, int group, int cell, int i) {
+    return element(a, a->k, cell, ((size_t)group * (size_t)a->head_dim + (size_t)i) * CUT_KV_PAGE + (size_t)(cell % CUT_KV_PAGE));
+}
+
+CUT_SOURCE(value_at)
+static float value_at(const struct cut_attn *a, int group, int cell, int i) {
+    return element(a, a->v, cell, ((size_t)group * CUT_KV_PAGE + (size_t)(cell % CUT_KV_PAGE)) * (size_t)a->head_dim + (size_t)i);
 }
 
 /* s_j = q . k_j / sqrt(d): how much this token asks for what token j offers. The root keeps the spread of the scores
@@ -211,7 +220,7 @@ static void scores(const struct cut_attn *a, const float *q, int head, float *s)
     int group = head / (a->n_head / a->n_head_kv);
     for (int j = 0; j < a->n_vis; j++) {
         float sum = 0;
-        for (int i = 0; i < a->head_dim; i++) sum += q[i] * kv_at(a, a->k, group, j, i);
+        for (int i = 0; i < a->head_dim; i++) sum += q[i] * key_at(a, group, j, i);
         s[j] = sum * a->scale;
     }
 }
@@ -235,7 +244,7 @@ static void mix(const struct cut_attn *a, const float *p, int head, float *z) {
     int group = head / (a->n_head / a->n_head_kv);
     for (int i = 0; i < a->head_dim; i++) z[i] = 0;
     for (int j = 0; j < a->n_vis; j++)
-        for (int i = 0; i < a->head_dim; i++) z[i] += p[j] * kv_at(a, a->v, group, j, i);
+        for (int i = 0; i < a->head_dim; i++) z[i] += p[j] * value_at(a, group, j, i);
 }
 
 /* The three steps in one pass, without storing a score per token: Milakov and Gimelshein 2018, algorithm 3, with the
@@ -266,7 +275,7 @@ static void attn(const struct cut_attn *a, const float *q, float *z, int g0, int
                 float s[CUT_KV_PAGE], max = m[h];
                 for (int j = 0; j < n; j++) {
                     s[j] = 0;
-                    for (int i = 0; i < a->head_dim; i++) s[j] += qh[i] * kv_at(a, a->k, g, j0 + j, i);
+                    for (int i = 0; i < a->head_dim; i++) s[j] += qh[i] * key_at(a, g, j0 + j, i);
                     s[j] *= a->scale;
                     max = fmaxf(max, s[j]);
                 }
@@ -276,13 +285,22 @@ static void attn(const struct cut_attn *a, const float *q, float *z, int g0, int
                 for (int j = 0; j < n; j++) {
                     float p = expf(s[j] - max);
                     l[h] += p;
-                    for (int i = 0; i < a->head_dim; i++) zh[i] += p * kv_at(a, a->v, g, j0 + j, i);
+                    for (int i = 0; i < a->head_dim; i++) zh[i] += p * value_at(a, g, j0 + j, i);
                 }
                 m[h] = max;
             }
         }
         for (int h = 0; h < per_group; h++)
             for (int i = 0; i < a->head_dim; i++) zg[h * a->head_dim + i] /= l[h];
+    }
+}
+
+/* Token by token: each sees one cell more than the one before. */
+static void attn_tokens(const struct cut_attn *a, const float *q, float *z, size_t stride, int n_tokens, int g0, int g1, void *scratch) {
+    for (int t = 0; t < n_tokens; t++) {
+        struct cut_attn seen = *a;
+        seen.n_vis += t;
+        attn(&seen, q + (size_t)t * stride, z + (size_t)t * stride, g0, g1, scratch);
     }
 }
 
@@ -299,7 +317,7 @@ void cut_kernels_fill_ref(struct cut_kernels *k) {
         .to_f16 = to_f16, .round_bf16 = round_bf16,
         .mm_f32 = { [CUT_F32] = mm_f32, [CUT_F16] = mm_f32, [CUT_BF16] = mm_f32 },
         .mm_scratch = mm_scratch,
-        .attn = attn, .attn_scratch = attn_scratch, .scores = scores, .softmax = softmax, .mix = mix,
+        .attn = attn_tokens, .attn_scratch = attn_scratch, .scores = scores, .softmax = softmax, .mix = mix,
     };
     for (int t = 0; t < CUT_TYPE_COUNT; t++) {
         if (cut_form_of((enum cut_type)t)->scales) k->mm_q8[t] = mm_q8, k->mm_f32[t] = mm_f32;
@@ -312,7 +330,7 @@ const struct cut_src *cut_kernel_source(const char *function) {
 #define AT(function) { __FILE__, line_of_##function, #function }
     static const struct cut_src table[] = {
         AT(rms_norm), AT(quantize_q8), AT(add), AT(silu_mul), AT(rope), AT(to_f16), AT(round_bf16), AT(mm_f32), AT(mm_q8),
-        AT(dot_q8), AT(kv_at), AT(scores), AT(softmax), AT(mix), AT(attn),
+        AT(dot_q8), AT(key_at), AT(value_at), AT(scores), AT(softmax), AT(mix), AT(attn),
     };
 #undef AT
     for (size_t i = 0; i < CUT_LEN(table); i++)

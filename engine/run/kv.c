@@ -85,25 +85,40 @@ void cut_kv_fork(struct cut_kv_cache *kv, int src, int dst) {
     b->n = a->n;
 }
 
-/* Head h of a cell: K and V pages are [n_head_kv][CUT_KV_PAGE][head_dim]. */
+/* Element 0 of head h of a cell, and the elements from one to the next: K pages are [n_head_kv][head_dim][CUT_KV_PAGE], V pages
+ * [n_head_kv][CUT_KV_PAGE][head_dim]. */
 static void *cell_at(const struct cut_kv_cache *kv, int layer, int seq, int cell, int head, bool v) {
-    size_t width = (size_t)kv->head_dim * (kv->type == CUT_F16 ? 2 : 4);
     int page = kv->seq[seq].table[cell / CUT_KV_PAGE];
-    return page_at(kv, layer, v, page) + ((size_t)head * CUT_KV_PAGE + (size_t)(cell % CUT_KV_PAGE)) * width;
+    size_t in_page = (size_t)(cell % CUT_KV_PAGE) * (v ? (size_t)kv->head_dim : 1), group = CUT_KV_PAGE * (size_t)kv->head_dim;
+    return page_at(kv, layer, v, page) + ((size_t)head * group + in_page) * (kv->type == CUT_F16 ? 2 : 4);
 }
 
+enum { PART = 64 };        /* elements of a key between rounding and scattering */
+
 void cut_kv_store(struct cut_kv_cache *kv, const struct cut_kernels *k, int layer, int seq, int cell, const float *kx, const float *vx) {
-    for (int h = 0; h < kv->n_head_kv; h++)
-        for (int v = 0; v < 2; v++) {
-            const float *x = (v ? vx : kx) + (size_t)h * (size_t)kv->head_dim;
-            void *y = cell_at(kv, layer, seq, cell, h, v);
-            if (kv->type == CUT_F16) k->to_f16(y, x, kv->head_dim);
-            else memcpy(y, x, (size_t)kv->head_dim * sizeof *x);
+    int hd = kv->head_dim;
+    for (int h = 0; h < kv->n_head_kv; h++, kx += hd, vx += hd) {
+        void *ky = cell_at(kv, layer, seq, cell, h, false), *vy = cell_at(kv, layer, seq, cell, h, true);
+        if (kv->type == CUT_F32) {
+            for (int i = 0; i < hd; i++) ((float *)ky)[i * CUT_KV_PAGE] = kx[i];
+            memcpy(vy, vx, (size_t)hd * sizeof *vx);
+            continue;
         }
+        for (int i = 0; i < hd; i += PART) {
+            uint16_t part[PART];
+            int n = cut_min(PART, hd - i);
+            k->to_f16(part, kx + i, n);
+            for (int p = 0; p < n; p++) ((uint16_t *)ky)[(i + p) * CUT_KV_PAGE] = part[p];
+        }
+        k->to_f16(vy, vx, hd);
+    }
 }
 
 void cut_kv_load(const struct cut_kv_cache *kv, int layer, int seq, int cell, int head, bool v, float *out) {
-    cut_decode(kv->type, cell_at(kv, layer, seq, cell, head, v), out, (size_t)kv->head_dim);
+    const void *x = cell_at(kv, layer, seq, cell, head, v);
+    if (v) cut_decode(kv->type, x, out, (size_t)kv->head_dim);
+    else for (int i = 0; i < kv->head_dim; i++)
+        out[i] = kv->type == CUT_F16 ? cut_f16_to_f32(((const uint16_t *)x)[i * CUT_KV_PAGE]) : ((const float *)x)[i * CUT_KV_PAGE];
 }
 
 struct cut_attn cut_kv_view(const struct cut_kv_cache *kv, int layer, int seq, int n_vis, int n_head) {

@@ -110,10 +110,10 @@ static void mix_fused(const struct job *j, int i, int t, int h) {
     j->s->kern.mix(&a, p, h, row(j, i, t) + h * a.head_dim);
 }
 
-/* z of one KV group's heads, straight from q and the cache. */
-static void attention(const struct job *j, int i, int t, int group) {
+/* z of one KV group's heads for n tokens that follow each other, straight from q and the cache. */
+static void attention(const struct job *j, int i, int t, int n, int group) {
     struct cut_attn a = view(j, i, t);
-    j->s->kern.attn(&a, row(j, node(j, i)->in[1], t), row(j, i, t), group, group + 1, j->s->scratch[j->thread]);
+    j->s->kern.attn(&a, row(j, node(j, i)->in[1], t), row(j, i, t), (size_t)width(j, i), n, group, group + 1, j->s->scratch[j->thread]);
 }
 
 static void add(const struct job *j, int i, int t, int c0, int c1) {
@@ -172,10 +172,27 @@ static void matmul_add(const struct job *j, int i) {
 /* Later tokens see more cells, so items go round the threads in turn instead of in stretches. */
 #define EACH_OF(count) for (int item = j->thread; item < (count); item += j->n_threads)
 
+/* Tokens behind each other that read the cache together: of one sequence, up to the next multiple of CUT_ATTN_TOKENS. */
+static int together(const struct job *j, int t) {
+    const struct cut_fed *tok = j->s->tok + t;
+    int n = 1;
+    while (t + n < j->s->T && tok[n].seq == tok->seq && tok[n].pos == tok->pos + n && tok[n].pos % CUT_ATTN_TOKENS) n++;
+    return n;
+}
+
+/* A run of tokens and a KV group are an item. Later ones see more cells, so every other round goes backwards. */
+static void attentions(const struct job *j, int i) {
+    int n_kv = j->s->model->config.n_head_kv, N = j->n_threads, item = 0;
+    for (int t = 0, n; t < j->s->T; t += n) {
+        n = together(j, t);
+        for (int g = 0; g < n_kv; g++, item++)
+            if ((item / N % 2 ? N - 1 - item % N : item % N) == j->thread) attention(j, i, t, n, g);
+    }
+}
+
 /* One node by itself. */
 static void run_node(const struct job *j, int i) {
-    int n = rows(j, i), n_head = j->s->model->config.n_head, n_kv = j->s->model->config.n_head_kv;
-    bool by_group = !j->s->plain;      /* attention: online softmax takes a KV group at a time */
+    int n = rows(j, i), n_head = j->s->model->config.n_head;
     switch (node(j, i)->op) {
     case CUT_OP_EMBED:    EACH_OF(n) embed(j, i, item); break;
     case CUT_OP_RMS_NORM: EACH_OF(n) rms_norm(j, i, item); break;
@@ -187,8 +204,8 @@ static void run_node(const struct job *j, int i) {
     case CUT_OP_SCORES:   EACH_OF(n * n_head) scores(j, i, item / n_head, item % n_head); break;
     case CUT_OP_SOFTMAX:  EACH_OF(n * n_head) softmax(j, i, item / n_head, item % n_head); break;
     case CUT_OP_MIX:
-        if (by_group) EACH_OF(n * n_kv) attention(j, i, item / n_kv, item % n_kv);
-        else EACH_OF(n * n_head) mix(j, i, item / n_head, item % n_head);
+        if (j->s->plain) EACH_OF(n * n_head) mix(j, i, item / n_head, item % n_head);
+        else attentions(j, i);
         break;
     case CUT_OP_ADD:      EACH_OF(n) add(j, i, item, 0, width(j, i)); break;
     case CUT_OP_SILU_MUL: EACH_OF(n) silu_mul(j, i, item, 0, width(j, i)); break;
@@ -201,7 +218,7 @@ static void run_node(const struct job *j, int i) {
 }
 
 static void run_step(const struct job *j) {
-    int i = j->step.first, n = rows(j, i), n_head = j->s->model->config.n_head, n_kv = j->s->model->config.n_head_kv;
+    int i = j->step.first, n = rows(j, i), n_head = j->s->model->config.n_head;
     switch (j->step.fusion) {
     case CUT_FUSE_NONE:          run_node(j, i); break;
     case CUT_FUSE_NORM_QUANTIZE: EACH_OF(n) rms_norm(j, i, item), quantize(j, i + 1, item); break;
@@ -209,7 +226,7 @@ static void run_step(const struct job *j) {
     case CUT_FUSE_ROPE_STORE:    EACH_OF(n) rope(j, i, item), rope(j, i + 1, item), kv_store(j, i + 2, item); break;
     case CUT_FUSE_ATTENTION:
         if (j->s->plain) EACH_OF(n * n_head) mix_fused(j, i + 2, item / n_head, item % n_head);
-        else EACH_OF(n * n_kv) attention(j, i + 2, item / n_kv, item % n_kv);
+        else attentions(j, i + 2);
         break;
     case CUT_FUSE_MATMUL_ADD:    matmul_add(j, i); break;
     case CUT_FUSE_GATE_UP:       gate_up(j, i); break;

@@ -21,7 +21,7 @@ static void three_steps(void *arg) {
 /* Online softmax: heads that share keys and values go together, and each page is read once. */
 static void one_pass(void *arg) {
     const struct attention *t = arg;
-    t->kern->attn(&t->a, t->q, t->z, 0, KV_HEADS, t->scratch);
+    t->kern->attn(&t->a, t->q, t->z, 0, 1, 0, KV_HEADS, t->scratch);
 }
 
 enum cut_status cut_ops_attention(struct cut_ops *x) {

@@ -46,7 +46,7 @@ static void measured(enum what what, enum cut_type type, int t, int n) {
             case SILU_MUL:    kernels.silu_mul(out, tokens, other, K); break;
             case ROPE:        kernels.rope(out, tokens, other, N_HEAD, HEAD_DIM, HEAD_DIM); break;
             case SOFTMAX:     kernels.softmax(out, tokens, K); break;
-            default:          kernels.attn(&cache, tokens, out, 0, N_HEAD_KV, scratch);
+            default:          kernels.attn(&cache, tokens, out, 0, 1, 0, N_HEAD_KV, scratch);
             }
 }
 

@@ -11,15 +11,21 @@ struct cache {
     double *s, *p, *z, *z_bound;           /* [head][n_vis], [head][n_vis], [head][head_dim] */
 };
 
+/* Where element i of a key, or of a value, lies in its page. */
+static size_t place(const struct cut_attn *a, const uint8_t *base, int g, int j, int i) {
+    size_t hd = (size_t)a->head_dim, first = (size_t)g * CUT_KV_PAGE * hd, c = (size_t)(j % CUT_KV_PAGE);
+    return base == a->k ? first + (size_t)i * CUT_KV_PAGE + c : first + c * hd + (size_t)i;
+}
+
 static float cell(const struct cut_attn *a, const uint8_t *base, int g, int j, int i) {
     const uint8_t *page = base + (size_t)a->table[j / CUT_KV_PAGE] * a->page_bytes;
-    size_t at = ((size_t)g * CUT_KV_PAGE + (size_t)(j % CUT_KV_PAGE)) * (size_t)a->head_dim + (size_t)i;
+    size_t at = place(a, base, g, j, i);
     return a->type == CUT_F16 ? cut_f16_to_f32(((const uint16_t *)page)[at]) : ((const float *)page)[at];
 }
 
 static void set_cell(const struct cut_attn *a, uint8_t *base, int g, int j, int i, float f) {
     uint8_t *page = base + (size_t)a->table[j / CUT_KV_PAGE] * a->page_bytes;
-    size_t at = ((size_t)g * CUT_KV_PAGE + (size_t)(j % CUT_KV_PAGE)) * (size_t)a->head_dim + (size_t)i;
+    size_t at = place(a, base, g, j, i);
     if (a->type == CUT_F16) ((uint16_t *)page)[at] = cut_f32_to_f16(f);
     else ((float *)page)[at] = f;
 }
@@ -99,8 +105,8 @@ static void attention_of(enum cut_type type, int n_head, int n_head_kv, int head
         void *scratch = buffer(k.attn_scratch(&c.a));
 
         memset(z, 0xFF, nz * 4);
-        k.attn(&c.a, c.q, z, 0, n_head_kv, scratch);
-        for (int g = n_head_kv - 1; g >= 0; g--) k.attn(&c.a, c.q, z2, g, g + 1, scratch);
+        k.attn(&c.a, c.q, z, 0, 1, 0, n_head_kv, scratch);
+        for (int g = n_head_kv - 1; g >= 0; g--) k.attn(&c.a, c.q, z2, 0, 1, g, g + 1, scratch);
         CHECK(!memcmp(z, z2, nz * 4), "%s: groups alone differ", cut_tier_name(tier));
 
         for (int h = 0; h < n_head; h++) {
@@ -155,6 +161,44 @@ TEST(kernels_attn_sharp) {
     attention_of(CUT_F32, 8, 2, 64, 300, 50);
     attention_of(CUT_F16, 8, 2, 64, 300, 50);
     attention_of(CUT_F32, 4, 4, 32, 200, 1000);
+}
+
+/* Tokens in one call give the bytes they give one by one, wherever pages and steps begin and whatever lies in the cells
+ * that come later. */
+static void together(enum cut_type type, int n_head, int n_head_kv, int head_dim, int n_vis, int n_tokens) {
+    struct cache c = cache_new(type, n_head, n_head_kv, head_dim, n_vis + n_tokens - 1, 3);
+    size_t nz = (size_t)n_head * (size_t)head_dim, stride = nz + 3, all = stride * (size_t)n_tokens;
+    float *q = buffer(all * 4), *z = buffer(all * 4), *alone = buffer(all * 4);
+    uint64_t rng = 5;
+    for (size_t i = 0; i < all; i++) q[i] = random_float(&rng);
+    EACH_TIER(tier) {
+        struct cut_kernels k;
+        cut_kernels_init(&k, tier);
+        void *scratch = buffer(k.attn_scratch(&c.a));
+        struct cut_attn a = c.a;
+        a.n_vis = n_vis;
+        k.attn(&a, q, z, stride, n_tokens, 0, n_head_kv, scratch);
+        for (int t = 0; t < n_tokens; t++, a.n_vis++)
+            k.attn(&a, q + (size_t)t * stride, alone + (size_t)t * stride, 0, 1, 0, n_head_kv, scratch);
+        CHECK(!memcmp(z, alone, all * 4), "%s: %d tokens behind %d differ from each alone (%d heads/%d of %d)", cut_tier_name(tier),
+              n_tokens, n_vis, n_head, n_head_kv, head_dim);
+        free(scratch);
+    }
+    free(q);
+    free(z);
+    free(alone);
+    cache_free(&c);
+}
+
+TEST(kernels_attn_tokens) {
+    static const int lengths[] = { 1, CUT_KV_PAGE - 3, CUT_KV_PAGE, CUT_KV_PAGE + 1, 121, 128, 250, 300 };
+    for (size_t i = 0; i < CUT_LEN(lengths); i++)
+        for (int n = 1; n <= 20; n += i % 2 ? 3 : 4) {
+            together(CUT_F16, 8, 1, 64, lengths[i], n);
+            together(CUT_F32, 3, 3, 18, lengths[i], n);
+            together(CUT_F16, 14, 2, 10, lengths[i], n);
+        }
+    together(CUT_F32, 140, 2, 16, 100, 9);
 }
 
 /* exp alone, seen through softmax: p[1] / p[0] = exp(x) / exp(0). Within a unit in the last place, and half a unit for
