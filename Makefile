@@ -49,6 +49,7 @@ AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 $(B)/engine/kernels/avx2%:        CFLAGS += $(AVX2)
 $(B)/engine/kernels/avx512%:      CFLAGS += $(AVX512)
 $(B)/engine/kernels/avx512_vnni%: CFLAGS += -mavx512vnni
+$(B)/engine/kernels/avx512_bf16%: CFLAGS += -mavx512bf16
 $(B)/engine/kernels/neon%:        CFLAGS += $(FAST)
 
 CURSES_C = $(shell $(PKG) --cflags ncursesw 2>/dev/null)

@@ -3,7 +3,7 @@
  * ref.c fills every entry with plain C, written to be read, which defines the arithmetic. avx2.c, avx512.c and neon.c
  * overwrite the entries they improve; select.c chooses at run time. A tier must match ref's integer sums exactly and
  * its floats within the bound tests/kernels states. Within a tier, results never depend on how rows are divided into
- * ranges, on which thread makes the call, or (in ref, and in mm_f32 everywhere) on the number of tokens in a call.
+ * ranges, on which thread makes the call, or (in ref, and in mm_f32 and mm_bf16 everywhere) on the number of tokens in a call.
  */
 #ifndef CUT_KERN_H
 #define CUT_KERN_H
@@ -77,14 +77,15 @@ struct cut_kernels {
 
     /* Matrix products. mm_q8[type]: quantized weights by q8 activations: integer sums per block of 32 (16 where the
      * weights have a scale per 16), float sums of the scaled blocks and of the offsets. NULL: the type has no such kernel (floats, or k
-     * no multiple of 32). mm_f32[type]: decoded weights by floats. */
-    cut_mm_fn mm_q8[CUT_TYPE_COUNT], mm_f32[CUT_TYPE_COUNT];
+     * no multiple of 32). mm_f32[type]: decoded weights by floats. mm_bf16: bfloat16 weights by what round_bf16 made of floats; what
+     * is promised of mm_f32 holds for it too. */
+    cut_mm_fn mm_q8[CUT_TYPE_COUNT], mm_f32[CUT_TYPE_COUNT], mm_bf16;
     /* mm_panel[type]: as mm_q8, but w is a run of panels (panel.h), w_stride bytes each, and r0 a multiple of 16; a token's result does not
      * depend on the number of tokens. NULL: the tier has no such product. pack[type] makes a panel of `rows` <= 16 rows of k columns. */
     cut_mm_fn mm_panel[CUT_TYPE_COUNT];
     void (*pack[CUT_TYPE_COUNT])(const void *w, size_t stride, int rows, int k, void *panel);
     size_t (*mm_scratch)(int k);                           /* bytes; enough for every type and any number of tokens */
-    const char *mm_q8_name[CUT_TYPE_COUNT], *mm_f32_name[CUT_TYPE_COUNT];    /* what runs: "avx512 vnni tile" */
+    const char *mm_q8_name[CUT_TYPE_COUNT], *mm_f32_name[CUT_TYPE_COUNT], *mm_bf16_name;     /* what runs: "avx512 vnni tile" */
 
     /* Attention. q and z: [n_head][head_dim] for a token.
      * attn: n_tokens tokens that follow each other in one sequence, so that token t sees a->n_vis + t cells; `stride` is from token
@@ -112,6 +113,7 @@ void cut_kernels_fill_avx2_panel(struct cut_kernels *k);
 void cut_kernels_fill_avx512(struct cut_kernels *k);
 void cut_kernels_fill_avx512_vnni(struct cut_kernels *k);
 void cut_kernels_fill_avx512_vnni_panel(struct cut_kernels *k);
+void cut_kernels_fill_avx512_bf16(struct cut_kernels *k);
 void cut_kernels_fill_neon(struct cut_kernels *k);
 
 #endif

@@ -242,7 +242,8 @@ static void fill_float_kernels(struct cut_kernels *k, const char *name) {
     k->round_bf16 = round_bf16;
     k->mm_f32[CUT_F32] = mm_f32_f32;
     k->mm_f32[CUT_F16] = mm_f32_f16;
-    k->mm_f32[CUT_BF16] = mm_f32_bf16;
+    k->mm_f32[CUT_BF16] = k->mm_bf16 = mm_f32_bf16;
+    k->mm_bf16_name = name;
     for (int t = 0; t < CUT_TYPE_COUNT; t++) {
         if (cut_form_of((enum cut_type)t)->scales) k->mm_f32[t] = mm_f32_decoded;
         if (k->mm_f32[t]) k->mm_f32_name[t] = name;

@@ -315,7 +315,7 @@ void cut_kernels_fill_ref(struct cut_kernels *k) {
         .tier = CUT_TIER_REF,
         .rms_norm = rms_norm, .quantize_q8 = quantize_q8, .add = add, .silu_mul = silu_mul, .rope = rope,
         .to_f16 = to_f16, .round_bf16 = round_bf16,
-        .mm_f32 = { [CUT_F32] = mm_f32, [CUT_F16] = mm_f32, [CUT_BF16] = mm_f32 },
+        .mm_f32 = { [CUT_F32] = mm_f32, [CUT_F16] = mm_f32, [CUT_BF16] = mm_f32 }, .mm_bf16 = mm_f32, .mm_bf16_name = "ref",
         .mm_scratch = mm_scratch,
         .attn = attn_tokens, .attn_scratch = attn_scratch, .scores = scores, .softmax = softmax, .mix = mix,
     };

@@ -11,7 +11,7 @@
 #ifdef __x86_64__
 #include <cpuid.h>
 
-enum { HAS_AVX2 = 1, HAS_AVX512 = 2, HAS_AVX512_VNNI = 4 };
+enum { HAS_AVX2 = 1, HAS_AVX512 = 2, HAS_AVX512_VNNI = 4, HAS_AVX512_BF16 = 8 };
 
 static uint64_t xcr0(void) {
     uint32_t lo, hi;
@@ -34,6 +34,7 @@ static unsigned features(void) {
     if (ymm && avx2) have |= HAS_AVX2;
     if (zmm && avx2 && f && dq && bw && vl) have |= HAS_AVX512;
     if ((have & HAS_AVX512) && vnni) have |= HAS_AVX512_VNNI;
+    if ((have & HAS_AVX512) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1) have |= HAS_AVX512_BF16;
     return have;
 }
 #endif
@@ -102,6 +103,7 @@ void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier) {
         cut_kernels_fill_avx512_vnni(k);
         cut_kernels_fill_avx512_vnni_panel(k);
     }
+    if (tier == CUT_TIER_AVX512 && features() & HAS_AVX512_BF16) cut_kernels_fill_avx512_bf16(k);
 #endif
 #ifdef __aarch64__
     if (tier == CUT_TIER_NEON) cut_kernels_fill_neon(k);

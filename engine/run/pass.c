@@ -45,16 +45,18 @@ static void round_bf16(const struct job *j, int i, int r) { j->s->kern.round_bf1
 
 static void matmul(const struct job *j, int i, int r0, int r1) {
     const struct cut_node *n = node(j, i);
-    bool q8 = node(j, n->in[0])->op == CUT_OP_QUANTIZE;
+    const struct cut_kernels *k = &j->s->kern;
     const void *panel = j->s->panel[i];
-    struct cut_mm m = { .type = n->w->type, .w = n->w->data, .w_stride = n->w->bytes / n->w->ne[1], .k = (int)n->w->ne[0],
+    enum cut_op from = node(j, n->in[0])->op;
+    cut_mm_fn f = panel                     ? k->mm_panel[n->w->type]
+                  : from == CUT_OP_QUANTIZE ? k->mm_q8[n->w->type]
+                  : from == CUT_OP_ROUND    ? k->mm_bf16
+                                            : k->mm_f32[n->w->type];
+    struct cut_mm m = { .type = n->w->type, .w = panel ? panel : n->w->data, .k = (int)n->w->ne[0],
+                        .w_stride = panel ? cut_panel_bytes(n->w->type, n->w->ne[0]) : n->w->bytes / n->w->ne[1],
                         .x = value(j, n->in[0]), .x_stride = stride(j, n->in[0]), .t = rows(j, i), .y = value(j, i),
                         .y_stride = (size_t)width(j, i), .scratch = j->s->scratch[j->thread] };
-    if (panel) {
-        m.w = panel;
-        m.w_stride = cut_panel_bytes(m.type, n->w->ne[0]);
-    }
-    if (r0 < r1 && m.t) (panel ? j->s->kern.mm_panel : q8 ? j->s->kern.mm_q8 : j->s->kern.mm_f32)[n->w->type](&m, r0, r1);
+    if (r0 < r1 && m.t) f(&m, r0, r1);
 }
 
 static void rope(const struct job *j, int i, int t) {

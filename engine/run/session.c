@@ -71,10 +71,11 @@ static enum cut_status make_scratch(struct cut_session *s, struct cut_err *err) 
 static const char *kernel_name(struct cut_session *s, const struct cut_node *n) {
     const char *tier = cut_tier_name(s->kern.tier);
     if (n->op == CUT_OP_MATMUL) {
-        bool q8 = s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE;
-        const char *name = (q8 ? s->kern.mm_q8_name : s->kern.mm_f32_name)[n->w->type];
+        const struct cut_node *in = &s->graph.node[n->in[0]];
+        bool q8 = in->op == CUT_OP_QUANTIZE, bf16 = in->op == CUT_OP_ROUND;
+        const char *name = q8 ? s->kern.mm_q8_name[n->w->type] : bf16 ? s->kern.mm_bf16_name : s->kern.mm_f32_name[n->w->type];
         return cut_arena_printf(&s->arena, "%s x %s  %s%s", cut_type_info(n->w->type)->name,
-                                !q8 ? "f32" : s->graph.node[n->in[0]].block == 256 ? "q8_K" : "q8", name ? name : tier,
+                                !q8 ? bf16 ? "bf16" : "f32" : in->block == 256 ? "q8_K" : "q8", name ? name : tier,
                                 wants_panel(s, (int)(n - s->graph.node)) ? " panels" : "");
     }
     if (n->op == CUT_OP_EMBED) return cut_type_info(n->w->type)->name;

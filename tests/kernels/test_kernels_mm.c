@@ -113,9 +113,13 @@ static void fill_q8(enum cut_type type, void *row, int k, enum fill fill, int t,
     }
 }
 
+/* The three kinds of products: kern.h's mm_f32, mm_q8, mm_bf16. */
+enum by { BY_F32, BY_Q8, BY_BF16, N_BY };
+static bool exists(enum cut_type type, enum by by) { return by == BY_F32 || (by == BY_Q8 ? block_of(type) > 1 : type == CUT_BF16); }
+
 struct problem {
     enum cut_type type;
-    bool q8;
+    enum by by;
     int k, t, rows;
     struct cut_mm m;
     float *y;
@@ -138,9 +142,10 @@ static void magnitudes(enum cut_type type, const void *row, double *out, int k) 
     }
 }
 
-static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int rows, enum fill fill, uint64_t seed) {
+static struct problem problem_new(enum cut_type type, enum by by, int k, int t, int rows, enum fill fill, uint64_t seed) {
     uint64_t rng = seed;
-    struct problem p = { .type = type, .q8 = q8, .k = k, .t = t, .rows = rows };
+    struct problem p = { .type = type, .by = by, .k = k, .t = t, .rows = rows };
+    bool q8 = by == BY_Q8;
     size_t stride = row_bytes(type, k), x_stride = q8 ? cut_q8_bytes(k) : (size_t)k * 4;
     char *w = buffer(stride * (size_t)rows), *x = buffer(x_stride * (size_t)t);
     for (int r = 0; r < rows; r++) {
@@ -153,7 +158,10 @@ static struct problem problem_new(enum cut_type type, bool q8, int k, int t, int
     for (int i = 0; i < t; i++) {
         char *row = x + (size_t)i * x_stride;
         if (q8) fill_q8(type, row, k, fill, i, &rng);
-        else for (int c = 0; c < k; c++) ((float *)row)[c] = random_float(&rng);
+        else for (int c = 0; c < k; c++) {
+            float f = random_float(&rng);
+            ((float *)row)[c] = by == BY_BF16 ? cut_bf16_to_f32(cut_f32_to_bf16(f)) : f;
+        }
     }
     for (int r = 0; r < rows; r++) {
         magnitudes(type, w + (size_t)r * stride, magnitude, k);
@@ -203,23 +211,23 @@ static void compute(struct problem *p, enum cut_tier tier, int r0, int r1) {
     struct cut_kernels k;
     cut_kernels_init(&k, tier);
     p->m.scratch = buffer(k.mm_scratch(p->k));
-    (p->q8 ? k.mm_q8 : k.mm_f32)[p->type](&p->m, r0, r1);
+    (p->by == BY_BF16 ? k.mm_bf16 : (p->by == BY_Q8 ? k.mm_q8 : k.mm_f32)[p->type])(&p->m, r0, r1);
     free(p->m.scratch);
 }
 
-static void against_ref(enum cut_type type, bool q8, int k, int t, int rows, enum fill fill) {
-    struct problem p = problem_new(type, q8, k, t, rows, fill, (uint64_t)(k * 31 + t));
+static void against_ref(enum cut_type type, enum by by, int k, int t, int rows, enum fill fill) {
+    struct problem p = problem_new(type, by, k, t, rows, fill, (uint64_t)(k * 31 + t));
     size_t n = (size_t)t * (size_t)rows;
     float *want = buffer(n * 4);
     compute(&p, CUT_TIER_REF, 0, rows);
     memcpy(want, p.y, n * 4);
-    EACH_TIER(tier) for (int panels = 0; panels < 1 + q8; panels++) {
+    EACH_TIER(tier) for (int panels = 0; panels < 1 + (by == BY_Q8); panels++) {
         memset(p.y, 0xFF, n * 4);                  /* NaN: nothing may be left over */
         if (!panels) compute(&p, tier, 0, rows);
         else if (!compute_panels(&p, tier, 0, rows)) continue;
         for (size_t i = 0; i < n; i++) {
-            double terms = q8 ? k / 32 + 3 : k, allowed = terms * FLT_EPSILON * p.bound[i] + FLT_MIN;
-            if (q8 && fill == UNIT && p.bound[i] < 0x1p21) allowed = 0;
+            double terms = by == BY_Q8 ? k / 32 + 3 : k, allowed = terms * FLT_EPSILON * p.bound[i] + FLT_MIN;
+            if (by == BY_Q8 && fill == UNIT && p.bound[i] < 0x1p21) allowed = 0;
             double off = fabs((double)p.y[i] - want[i]);
             CHECK(off <= allowed, "%s%s %s k %d t %d %s: token %zu row %zu: %.9g, ref %.9g, allowed %.3g",
                   cut_tier_name(tier), panels ? " panels" : "", cut_type_info(type)->name, k, t, fill_name[fill], i / (size_t)rows, i % (size_t)rows, p.y[i],
@@ -232,7 +240,7 @@ static void against_ref(enum cut_type type, bool q8, int k, int t, int rows, enu
 
 TEST(kernels_mm_q8_tokens) {
     EACH_QUANT(type)
-        for (int t = 1; t <= 20; t++) against_ref(type, true, 512, t, 21, RANDOM);
+        for (int t = 1; t <= 20; t++) against_ref(type, BY_Q8, 512, t, 21, RANDOM);
 }
 
 TEST(kernels_mm_q8_columns) {
@@ -241,16 +249,16 @@ TEST(kernels_mm_q8_columns) {
         EACH_QUANT(type) {
             int k = blocks[i] * 32;
             if (k % block_of(type)) k = blocks[i] % 8 * block_of(type);
-            against_ref(type, true, k, 1, 9, RANDOM);
-            against_ref(type, true, k, 6, 5, RANDOM);
+            against_ref(type, BY_Q8, k, 1, 9, RANDOM);
+            against_ref(type, BY_Q8, k, 6, 5, RANDOM);
         }
 }
 
 TEST(kernels_mm_q8_rows) {
     EACH_QUANT(type)
         for (int rows = 1; rows <= 70; rows += rows < 20 ? 1 : 7) {
-            against_ref(type, true, 256, 1, rows, RANDOM);
-            against_ref(type, true, 256, 5, rows, RANDOM);
+            against_ref(type, BY_Q8, 256, 1, rows, RANDOM);
+            against_ref(type, BY_Q8, 256, 5, rows, RANDOM);
         }
 }
 
@@ -259,8 +267,8 @@ TEST(kernels_mm_q8_extremes) {
     EACH_QUANT(type)
         for (size_t f = 0; f < CUT_LEN(fills); f++)
             for (int t = 1; t <= 17; t += 4) {
-                against_ref(type, true, 256, t, 18, fills[f]);
-                against_ref(type, true, 2048, t, 6, fills[f]);
+                against_ref(type, BY_Q8, 256, t, 18, fills[f]);
+                against_ref(type, BY_Q8, 2048, t, 6, fills[f]);
             }
 }
 
@@ -270,7 +278,7 @@ TEST(kernels_mm_q8_exact_sums) {
     EACH_QUANT(type)
         for (int high = 0; high < 2; high++) {
             uint64_t rng = 1;
-            struct problem p = problem_new(type, true, K, T, ROWS, high ? HIGHEST : LOWEST, 1);
+            struct problem p = problem_new(type, BY_Q8, K, T, ROWS, high ? HIGHEST : LOWEST, 1);
             for (int r = 0; r < ROWS; r++)
                 for (int b = 0; b < K / block_of(type); b++)
                     set_scale(type, (uint8_t *)p.m.w + (size_t)r * p.m.w_stride + (size_t)(b * cut_type_info(type)->bytes), UNIT, &rng);
@@ -297,14 +305,41 @@ TEST(kernels_mm_q8_exact_sums) {
         }
 }
 
-TEST(kernels_mm_f32_shapes) {
+static void float_shapes(enum cut_type type, enum by by) {
     static const int ks[] = { 1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 64, 172, 288, 512, 1000, 2048 };
-    EACH_TYPE(type)
-        for (size_t j = 0; j < CUT_LEN(ks); j++) {
-            if (ks[j] % block_of(type)) continue;
-            for (int t = 1; t <= 20; t += j % 3 + 1)
-                against_ref(type, false, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
-        }
+    for (size_t j = 0; j < CUT_LEN(ks); j++) {
+        if (ks[j] % block_of(type)) continue;
+        for (int t = 1; t <= 20; t += j % 3 + 1)
+            against_ref(type, by, ks[j], t, 1 + (int)(j * 5 + (size_t)t) % 23, RANDOM);
+    }
+}
+TEST(kernels_mm_f32_shapes) { EACH_TYPE(type) float_shapes(type, BY_F32); }
+TEST(kernels_mm_bf16_shapes) { float_shapes(CUT_BF16, BY_BF16); }
+
+/* Small integers: every sum is exact in whatever order. Then the ends of the range: products that just reach infinity or
+ * stay below it, a NaN, an infinity. One row and token each. */
+TEST(kernels_mm_bf16_extremes) {
+    static const struct { float w, x, rest, want; } cases[] = {
+        { 1, 1, 1, 77 }, { -3, 7, 2, 76 * 2 - 21 }, { 0x1p127f, 1, 0, 0x1p127f }, { 0x1p64f, 0x1p64f, 0, INFINITY },
+        { 0x1p-63f, 0x1p-63f, 0, 0x1p-126f }, { INFINITY, -1, 1, -INFINITY }, { 1, INFINITY, 1, INFINITY }, { INFINITY, 0, 1, NAN },
+        { NAN, 1, 1, NAN }, { 1, NAN, 1, NAN }, { -0.0f, 1, 0, 0 }, { 0x1p64f, -0x1p64f, 1, -INFINITY },
+    };
+    enum { K = 77, T = 7, ROWS = 5 };
+    EACH_TIER(tier)
+        for (size_t i = 0; i < CUT_LEN(cases); i++)
+            for (int at = 0; at < K; at += 19) {
+                struct problem p = problem_new(CUT_BF16, BY_BF16, K, T, ROWS, UNIT, 1);
+                for (int c = 0; c < K; c++) {
+                    for (int r = 0; r < ROWS; r++)
+                        ((uint16_t *)p.m.w)[r * K + c] = cut_f32_to_bf16(c == at ? cases[i].w : 1);
+                    for (int t = 0; t < T; t++) ((float *)p.m.x)[t * K + c] = c == at ? cases[i].x : cases[i].rest;
+                }
+                compute(&p, tier, 0, ROWS);
+                for (int j = 0; j < T * ROWS; j++)
+                    CHECK(isnan(cases[i].want) ? isnan(p.y[j]) : p.y[j] == cases[i].want, "%s case %zu at %d: %.9g, not %.9g",
+                          cut_tier_name(tier), i, at, p.y[j], cases[i].want);
+                problem_free(&p);
+            }
 }
 
 /* Panels promise more than rows: the same bytes for a token in any company, and however the rows are divided by sixteens. */
@@ -312,7 +347,7 @@ TEST(kernels_mm_panels_alone) {
     enum { ROWS = 83, K = 512, T = 13 };
     EACH_QUANT(type)
         EACH_TIER(tier) {
-            struct problem p = problem_new(type, true, K, T, ROWS, RANDOM, 11);
+            struct problem p = problem_new(type, BY_Q8, K, T, ROWS, RANDOM, 11);
             float *all = buffer(T * ROWS * 4);
             bool has = compute_panels(&p, tier, 0, ROWS);
             memcpy(all, p.y, T * ROWS * 4);
@@ -355,12 +390,12 @@ TEST(kernels_mm_panels_of) {
 /* The same bytes however the rows are divided; and rows outside the range are left alone. */
 TEST(kernels_mm_ranges) {
     enum { ROWS = 83, K = 256 };
-    for (int q8 = 0; q8 < 2; q8++)
+    for (enum by by = 0; by < N_BY; by++)
         EACH_TYPE(type)
             EACH_TIER(tier) {
-                if (q8 && block_of(type) == 1) continue;
+                if (!exists(type, by)) continue;
                 for (int t = 1; t <= 17; t += t < 5 ? 1 : 6) {
-                    struct problem p = problem_new(type, q8, K, t, ROWS, RANDOM, 7);
+                    struct problem p = problem_new(type, by, K, t, ROWS, RANDOM, 7);
                     size_t bytes = (size_t)t * ROWS * 4;
                     float *whole = buffer(bytes);
                     compute(&p, tier, 0, ROWS);
@@ -372,21 +407,21 @@ TEST(kernels_mm_ranges) {
                         compute(&p, tier, r, next);
                         CHECK(next == ROWS || isnan(p.y[next]));
                     }
-                    CHECK(!memcmp(whole, p.y, bytes), "%s type %d q8 %d t %d", cut_tier_name(tier), type, q8, t);
+                    CHECK(!memcmp(whole, p.y, bytes), "%s type %d by %d t %d", cut_tier_name(tier), type, by, t);
                     free(whole);
                     problem_free(&p);
                 }
             }
 }
 
-/* mm_f32 promises that a token's result is the same in any company; so does mm_q8 of the reference. */
+/* mm_f32 and mm_bf16 promise that a token's result is the same in any company; so does mm_q8 of the reference. */
 TEST(kernels_mm_tokens_alone) {
     enum { ROWS = 9, K = 256, T = 13 };
-    for (int q8 = 0; q8 < 2; q8++)
+    for (enum by by = 0; by < N_BY; by++)
         EACH_TYPE(type)
             EACH_TIER(tier) {
-                if (q8 && (tier != CUT_TIER_REF || block_of(type) == 1)) continue;
-                struct problem p = problem_new(type, q8, K, T, ROWS, RANDOM, 3);
+                if (!exists(type, by) || (by == BY_Q8 && tier != CUT_TIER_REF)) continue;
+                struct problem p = problem_new(type, by, K, T, ROWS, RANDOM, 3);
                 float *all = buffer(T * ROWS * 4);
                 compute(&p, tier, 0, ROWS);
                 memcpy(all, p.y, T * ROWS * 4);
@@ -408,7 +443,7 @@ TEST(kernels_mm_q8_nan) {
     EACH_QUANT(type)
         EACH_TIER(tier)
             for (int t = 1; t <= 8; t += 7) {
-                struct problem p = problem_new(type, true, 512, t, 5, UNIT, 9);
+                struct problem p = problem_new(type, BY_Q8, 512, t, 5, UNIT, 9);
                 void *row = (void *)p.m.x;
                 struct cut_kernels k;
                 cut_kernels_init(&k, tier);
