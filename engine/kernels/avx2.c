@@ -7,7 +7,7 @@
  * The float operations lanes.h is written in
  */
 #define W 8
-#define DOT_T 2
+#define DOT_T 3
 #define ATTN_M 4
 #define INLINE static inline __attribute__((always_inline))
 typedef __m256 vf;
@@ -209,6 +209,8 @@ INLINE void gemv_group(enum cut_type type, const char *const wr[4], int n, const
         }
     }
 }
+
+enum { AHEAD = 16384 };        /* bytes by which weights are asked for before they are needed */
 
 /* Four rows by one token. Each row has eight partial sums, one for each group of four columns of a block. */
 INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k, float *y) {

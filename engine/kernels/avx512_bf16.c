@@ -20,7 +20,6 @@ enum {
     LANES = 32,            /* bf16 numbers in a vector */
     TILE_T = 6,            /* tokens in a tile: 4 x 6 sums and 5 factors are 29 of the 32 registers */
     ROWS = 128,            /* rows that pass before the next tokens are packed */
-    AHEAD = 16384,         /* bytes by which decode asks for weights before it needs them */
 };
 
 INLINE __mmask32 first(int n) { return n < LANES ? (1u << n) - 1 : ~0u; }
@@ -51,11 +50,10 @@ INLINE void store_sums(const __m512 v[4], float *out, int n) {
     _mm_mask_storeu_ps(out, (__mmask8)((1u << n) - 1), sum);
 }
 
-/* Four rows by T tokens, which lie packed_bytes(k) apart. n of the rows exist; the others repeat the last one. One token alone uses
- * each weight once and waits for memory: there, weights are asked for ahead of time, in the order in which they lie. */
+/* Four rows by T tokens, which lie packed_bytes(k) apart. n of the rows exist; the others repeat the last one. */
 INLINE void tile(const char *w, size_t w_stride, int n, const char *x, const int T, int k, float *y, size_t y_stride) {
     const size_t x_stride = packed_bytes(k);
-    const char *row[4], *ahead = w + AHEAD;
+    const char *row[4];
     __m512 sum[TILE_T][4];
     for (int r = 0; r < 4; r++) row[r] = w + (size_t)cut_min(r, n - 1) * w_stride;
     UNROLL for (int t = 0; t < T; t++)
@@ -63,8 +61,6 @@ INLINE void tile(const char *w, size_t w_stride, int n, const char *x, const int
 
     size_t at = 0, whole = (size_t)(k / LANES) * 64;
     for (; at < whole; at += 64) {
-        if (T == 1)
-            for (int i = 0; i < 4; i++, ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
         __m512i wv[4];
         UNROLL for (int r = 0; r < 4; r++) wv[r] = _mm512_loadu_si512(row[r] + at);
         UNROLL for (int t = 0; t < T; t++) {
@@ -83,28 +79,48 @@ INLINE void tile(const char *w, size_t w_stride, int n, const char *x, const int
     UNROLL for (int t = 0; t < T; t++) store_sums(sum[t], y + (size_t)t * y_stride, n);
 }
 
-static void mm_bf16(const struct cut_mm *m, int r0, int r1) {
-    for (int rows; r0 < r1; r0 += rows) {
-        rows = m->t > TILE_T ? cut_min(ROWS, r1 - r0) : r1 - r0;
-        for (int t = 0, T; t < m->t; t += T) {
-            T = cut_min(TILE_T, m->t - t);
-            for (int i = 0; i < T; i++)
-                pack((char *)m->scratch + (size_t)i * packed_bytes(m->k), (const float *)((const char *)m->x + (size_t)(t + i) * m->x_stride), m->k);
-            for (int r = r0; r < r0 + rows; r += 4) {
-                const char *w = (const char *)m->w + (size_t)r * m->w_stride;
-                float *y = m->y + (size_t)t * m->y_stride + r;
-                int n = cut_min(4, r0 + rows - r);
-                switch (T) {
-                case 1: tile(w, m->w_stride, n, m->scratch, 1, m->k, y, m->y_stride); break;
-                case 2: tile(w, m->w_stride, n, m->scratch, 2, m->k, y, m->y_stride); break;
-                case 3: tile(w, m->w_stride, n, m->scratch, 3, m->k, y, m->y_stride); break;
-                case 4: tile(w, m->w_stride, n, m->scratch, 4, m->k, y, m->y_stride); break;
-                case 5: tile(w, m->w_stride, n, m->scratch, 5, m->k, y, m->y_stride); break;
-                case 6: tile(w, m->w_stride, n, m->scratch, 6, m->k, y, m->y_stride); break;
-                }
+INLINE void pack_token(const struct cut_mm *m, int t, int slot) {
+    pack((char *)m->scratch + (size_t)slot * packed_bytes(m->k), (const float *)((const char *)m->x + (size_t)t * m->x_stride), m->k);
+}
+
+/* One token waits for memory, which is read fastest in four runs side by side: see mm_one() in lanes.h. */
+static void one_token(const struct cut_mm *m, int r0, int r1) {
+    const char *w = m->w;
+    int quarter = (r1 - r0) / 4, r = r0;
+    pack_token(m, 0, 0);
+    for (; r < r0 + quarter; r++) {
+        float sum[4];
+        tile(w + (size_t)r * m->w_stride, (size_t)quarter * m->w_stride, 4, m->scratch, 1, m->k, sum, 0);
+        for (int i = 0; i < 4; i++) m->y[r + i * quarter] = sum[i];
+    }
+    r = r0 + 4 * quarter;
+    if (r < r1) tile(w + (size_t)r * m->w_stride, m->w_stride, r1 - r, m->scratch, 1, m->k, m->y + r, 0);
+}
+
+/* Rows [r0, r1), few enough to stay in the second-level cache while all tokens pass by. */
+static void many_tokens(const struct cut_mm *m, int r0, int r1) {
+    for (int t = 0, T; t < m->t; t += T) {
+        T = cut_min(TILE_T, m->t - t);
+        for (int i = 0; i < T; i++) pack_token(m, t + i, i);
+        for (int r = r0; r < r1; r += 4) {
+            const char *w = (const char *)m->w + (size_t)r * m->w_stride;
+            float *y = m->y + (size_t)t * m->y_stride + r;
+            int n = cut_min(4, r1 - r);
+            switch (T) {
+            case 1: tile(w, m->w_stride, n, m->scratch, 1, m->k, y, m->y_stride); break;
+            case 2: tile(w, m->w_stride, n, m->scratch, 2, m->k, y, m->y_stride); break;
+            case 3: tile(w, m->w_stride, n, m->scratch, 3, m->k, y, m->y_stride); break;
+            case 4: tile(w, m->w_stride, n, m->scratch, 4, m->k, y, m->y_stride); break;
+            case 5: tile(w, m->w_stride, n, m->scratch, 5, m->k, y, m->y_stride); break;
+            case 6: tile(w, m->w_stride, n, m->scratch, 6, m->k, y, m->y_stride); break;
             }
         }
     }
+}
+
+static void mm_bf16(const struct cut_mm *m, int r0, int r1) {
+    if (m->t == 1) one_token(m, r0, r1);
+    else for (; r0 < r1; r0 += ROWS) many_tokens(m, r0, cut_min(r0 + ROWS, r1));
 }
 
 /* The scratch of TILE_T packed rows, 12 k bytes, is less than what other kernels of the tier ask for. */

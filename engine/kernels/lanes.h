@@ -13,7 +13,6 @@
  *   v_sum4(v, out, n)                         the sums of four vectors, the first n of them stored; the lanes of a vector
  *                                             are added in the same order whichever of the four it is
  *   v_rotate(x, cs)                           pairs (x0, x1) turned by (cos, sin) = (cs0, cs1)
- *   fetch(p)                                  ask for the cache line at p, for the second-level cache
  *
  * and how many registers there are to work with: DOT_T (tokens in a tile of products), ATTN_M (queries in a tile
  * of attention: 4 or 8). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
@@ -141,64 +140,70 @@ INLINE vf load_lanes_n(enum cut_type type, const void *row, int c, int n) {
     return v_load_n((const float *)row + c, n);
 }
 
-/* n of the 4 rows exist; the others repeat the last, and what they give is dropped. type and T are constants. One token
- * alone uses each weight once and waits for memory: `ahead`, if not NULL, is where the weights that come later lie. */
-INLINE void dot_tile(enum cut_type type, struct rows w, int n, struct rows x, const int T, int k, float *y,
-                     size_t y_stride, const char *ahead) {
+/* n of the 4 rows exist; the others repeat the last, and what they give is dropped. type and T are constants. */
+INLINE void dot_tile(enum cut_type type, struct rows w, int n, struct rows x, const int T, int k, float *y, size_t y_stride) {
     const void *wr[4];
     for (int r = 0; r < 4; r++) wr[r] = row_at(w, cut_min(r, n - 1));
-    vf sum[DOT_T][4], wv[4];
+    vf sum[DOT_T][4], xv[DOT_T];
     for (int t = 0; t < T; t++)
         for (int r = 0; r < 4; r++) sum[t][r] = v_zero();
 
-    const int step = 4 * W * (type == CUT_F32 ? 4 : 2);        /* bytes of weights in a turn of the loop */
     int c = 0;
     for (; c + W <= k; c += W) {
-        if (T == 1 && ahead) {
-            for (int i = 0; i < step; i += 64) fetch(ahead + i);
-            ahead += step;
-        }
-        for (int r = 0; r < 4; r++) wv[r] = load_lanes(type, wr[r], c);
-        for (int t = 0; t < T; t++) {
-            vf xv = v_load((const float *)row_at(x, t) + c);
-            for (int r = 0; r < 4; r++) sum[t][r] = v_fma(wv[r], xv, sum[t][r]);
+        for (int t = 0; t < T; t++) xv[t] = v_load((const float *)row_at(x, t) + c);
+        for (int r = 0; r < 4; r++) {
+            vf wv = load_lanes(type, wr[r], c);
+            for (int t = 0; t < T; t++) sum[t][r] = v_fma(wv, xv[t], sum[t][r]);
         }
     }
     if (c < k) {
-        for (int r = 0; r < 4; r++) wv[r] = load_lanes_n(type, wr[r], c, k - c);
-        for (int t = 0; t < T; t++) {
-            vf xv = v_load_n((const float *)row_at(x, t) + c, k - c);
-            for (int r = 0; r < 4; r++) sum[t][r] = v_fma(wv[r], xv, sum[t][r]);
+        for (int t = 0; t < T; t++) xv[t] = v_load_n((const float *)row_at(x, t) + c, k - c);
+        for (int r = 0; r < 4; r++) {
+            vf wv = load_lanes_n(type, wr[r], c, k - c);
+            for (int t = 0; t < T; t++) sum[t][r] = v_fma(wv, xv[t], sum[t][r]);
         }
     }
     for (int t = 0; t < T; t++) v_sum4(sum[t], y + (size_t)t * y_stride, n);
 }
 
-/* Any number of rows and tokens, by tiles. `run`: the rows are part of a long run of memory that is read in order. */
-enum { AHEAD = 16384 };
-INLINE void dot_rows(enum cut_type type, struct rows w, int n_rows, struct rows x, int n_tokens, int k, float *y,
-                     size_t y_stride, bool run) {
+/* Any number of rows and tokens, by tiles. */
+INLINE void dot_rows(enum cut_type type, struct rows w, int n_rows, struct rows x, int n_tokens, int k, float *y, size_t y_stride) {
     for (int t = 0; t < n_tokens; t += DOT_T) {
         struct rows xt = { row_at(x, t), x.stride };
         for (int r = 0; r < n_rows; r += 4) {
             struct rows wr = { row_at(w, r), w.stride };
             float *yr = y + (size_t)t * y_stride + r;
             int n = cut_min(4, n_rows - r);
-            const char *ahead = run ? wr.base + AHEAD : NULL;
             switch (cut_min(DOT_T, n_tokens - t)) {
-            case 1: dot_tile(type, wr, n, xt, 1, k, yr, y_stride, ahead); break;
-            case 2: dot_tile(type, wr, n, xt, 2, k, yr, y_stride, ahead); break;
+            case 1: dot_tile(type, wr, n, xt, 1, k, yr, y_stride); break;
+            case 2: dot_tile(type, wr, n, xt, 2, k, yr, y_stride); break;
+            case 3: dot_tile(type, wr, n, xt, 3, k, yr, y_stride); break;
 #if DOT_T >= 4
-            case 3: dot_tile(type, wr, n, xt, 3, k, yr, y_stride, ahead); break;
-            case 4: dot_tile(type, wr, n, xt, 4, k, yr, y_stride, ahead); break;
+            case 4: dot_tile(type, wr, n, xt, 4, k, yr, y_stride); break;
 #endif
 #if DOT_T >= 6
-            case 5: dot_tile(type, wr, n, xt, 5, k, yr, y_stride, ahead); break;
-            case 6: dot_tile(type, wr, n, xt, 6, k, yr, y_stride, ahead); break;
+            case 5: dot_tile(type, wr, n, xt, 5, k, yr, y_stride); break;
+            case 6: dot_tile(type, wr, n, xt, 6, k, yr, y_stride); break;
 #endif
             }
         }
     }
+}
+
+/* One token uses each weight once and waits for memory. A processor fetches ahead by itself where it sees addresses follow each other,
+ * but only so far, and it starts anew with every page of 4 KiB: one run of rows leaves it waiting, four of them side by side do not
+ * (NOTES.md). So the four rows of a tile are a quarter of the range apart. */
+INLINE void mm_one(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
+    const char *w = m->w;
+    struct rows x = { m->x, m->x_stride };
+    int quarter = (r1 - r0) / 4, r = r0;
+    for (; r < r0 + quarter; r++) {
+        float sum[4];
+        dot_tile(type, (struct rows){ w + (size_t)r * m->w_stride, (size_t)quarter * m->w_stride }, 4, x, 1, m->k, sum, 0);
+        for (int i = 0; i < 4; i++) m->y[r + i * quarter] = sum[i];
+    }
+    r = r0 + 4 * quarter;
+    if (r < r1) dot_tile(type, (struct rows){ w + (size_t)r * m->w_stride, m->w_stride }, r1 - r, x, 1, m->k, m->y + r, 0);
 }
 
 /* Rows are taken MM_ROWS at a time: few enough to stay in the cache while all tokens pass by. */
@@ -206,9 +211,13 @@ enum { MM_ROWS = 16 };
 
 INLINE void mm_floats(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     struct rows x = { m->x, m->x_stride };
+    if (m->t == 1) {
+        mm_one(m, r0, r1, type);
+        return;
+    }
     for (int r = r0; r < r1; r += MM_ROWS) {
         struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
-        dot_rows(type, w, cut_min(MM_ROWS, r1 - r), x, m->t, m->k, m->y + r, m->y_stride, true);
+        dot_rows(type, w, cut_min(MM_ROWS, r1 - r), x, m->t, m->k, m->y + r, m->y_stride);
     }
 }
 
@@ -224,7 +233,7 @@ static void mm_f32_decoded(const struct cut_mm *m, int r0, int r1) {
         int n = cut_min(MM_ROWS, r1 - r);
         for (int i = 0; i < n; i++)
             cut_decode(m->type, (const char *)m->w + (size_t)(r + i) * m->w_stride, (float *)row_at(w, i), (size_t)m->k);
-        dot_rows(CUT_F32, w, n, x, m->t, m->k, m->y + r, m->y_stride, false);
+        dot_rows(CUT_F32, w, n, x, m->t, m->k, m->y + r, m->y_stride);
     }
 }
 

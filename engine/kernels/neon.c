@@ -82,8 +82,6 @@ INLINE vf v_rotate(vf x, vf cs) {
     return vfmaq_f32(vmulq_f32(vrev64q_f32(x), s), x, c);
 }
 
-INLINE void fetch(const void *p) { __builtin_prefetch(p, 0, 2); }
-
 #include "engine/kernels/lanes.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
