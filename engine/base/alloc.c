@@ -1,6 +1,7 @@
 /* alloc.c - allocation that reports, and arenas. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "engine/base/base.h"
 
@@ -21,14 +22,27 @@ uint64_t cut_memory_available(void) {
 
 /* calloc hands out fresh pages without touching them, which aligned_alloc plus memset would not; so align inside a
  * larger calloc, and keep the original pointer in front. */
-void *cut_alloc_aligned(size_t bytes, const char *what, struct cut_err *err) {
-    char *raw = bytes < SIZE_MAX - 2 * CUT_ALIGN ? calloc(1, bytes + 2 * CUT_ALIGN) : NULL;
+static void *alloc_at(size_t align, size_t bytes, const char *what, struct cut_err *err) {
+    char *raw = bytes < SIZE_MAX - align - CUT_ALIGN ? calloc(1, bytes + align + CUT_ALIGN) : NULL;
     if (!raw) {
         cut_fail(err, CUT_ENOMEM, "out of memory: %s needs %zu bytes", what, bytes);
         return NULL;
     }
-    char *p = (char *)cut_round_up((uintptr_t)raw + sizeof(void *), CUT_ALIGN);
+    char *p = (char *)cut_round_up((uintptr_t)raw + sizeof(void *), align);
     memcpy(p - sizeof(void *), &raw, sizeof raw);
+    return p;
+}
+
+void *cut_alloc_aligned(size_t bytes, const char *what, struct cut_err *err) { return alloc_at(CUT_ALIGN, bytes, what, err); }
+
+/* Where the kernel has no huge pages, or none to spare, the advice is without effect, and so is its failure. */
+void *cut_alloc_huge(size_t bytes, const char *what, struct cut_err *err) {
+    enum { HUGE_PAGE = 1 << 21 };
+    if (bytes < 2 * HUGE_PAGE) return cut_alloc_aligned(bytes, what, err);
+    void *p = alloc_at(HUGE_PAGE, bytes, what, err);
+#ifdef MADV_HUGEPAGE
+    if (p) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
     return p;
 }
 

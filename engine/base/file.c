@@ -13,13 +13,13 @@ const char *cut_basename(const char *path) {
 }
 
 static enum cut_status read_all(struct cut_file *f, int fd, const char *path, struct cut_err *err) {
-    uint8_t *p = malloc(f->size ? f->size : 1);
+    uint8_t *p = cut_alloc_huge(f->size, "a file", NULL);
     if (!p) return cut_fail(err, CUT_ENOMEM, "%s: out of memory: reading it needs %zu bytes", cut_basename(path), f->size);
     for (size_t got = 0; got < f->size;) {
         ssize_t n = read(fd, p + got, f->size - got);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
-            free(p);
+            cut_free_aligned(p);
             return cut_fail(err, CUT_EFILE, "%s: read stopped at byte %zu of %zu: %s", cut_basename(path), got, f->size,
                             n < 0 ? strerror(errno) : "the file became shorter");
         }
@@ -65,7 +65,7 @@ void cut_file_let_go(const void *data, size_t bytes) {
 
 void cut_file_close(struct cut_file *f) {
     if (f->mapped) munmap((void *)f->data, f->size);
-    else free((void *)f->data);
+    else cut_free_aligned((void *)f->data);
     *f = (struct cut_file){ 0 };
 }
 

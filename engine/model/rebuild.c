@@ -89,7 +89,7 @@ static enum cut_status rebuild(struct cut_model **out, const struct cut_model *b
         const struct cut_tensor_info *from = cut_gguf_tensor(base->gguf, i);
         struct cut_tensor_info *to = &m->table[i];
         if (to->type == from->type) continue;
-        if (!(m->owned[i] = cut_alloc_aligned((size_t)to->bytes, to->name, err))) st = CUT_ENOMEM;
+        if (!(m->owned[i] = cut_alloc_huge((size_t)to->bytes, to->name, err))) st = CUT_ENOMEM;
         else st = recode(from, to, m->owned[i], w, err);
         to->data = m->owned[i];
     }
@@ -160,7 +160,7 @@ enum cut_status cut_model_retype(struct cut_model *m, const char *tensor, enum c
     next.data = from->data;
     next.bytes = rows_of(t) * (t->ne[0] / (uint64_t)cut_type_info(type)->block) * (uint64_t)cut_type_info(type)->bytes;
     if (type != from->type) {
-        if (!(next.data = data = cut_alloc_aligned((size_t)next.bytes, tensor, err))) return CUT_ENOMEM;
+        if (!(next.data = data = cut_alloc_huge((size_t)next.bytes, tensor, err))) return CUT_ENOMEM;
         st = recode(from, &next, data, &w, err);
     }
     if (st) {
@@ -188,7 +188,7 @@ enum cut_status cut_model_edit_block(struct cut_model *m, const char *tensor, ui
                         (unsigned long long)block, (unsigned long long)(t->bytes / size - 1));
     cut_model_drop_panel(m, i);
     if (!m->owned[i]) {            /* copy on write */
-        if (!(m->owned[i] = cut_alloc_aligned((size_t)t->bytes, t->name, err))) return CUT_ENOMEM;
+        if (!(m->owned[i] = cut_alloc_huge((size_t)t->bytes, t->name, err))) return CUT_ENOMEM;
         memcpy(m->owned[i], t->data, (size_t)t->bytes);
         t->data = m->owned[i];
     }
