@@ -155,6 +155,7 @@ static int compare(const struct cut_gguf *g, const char *line, bool imatrix) {
 }
 
 TEST(mix_assigns_as_llama_cpp_does) {
+    SKIP_EMULATED();
     size_t size;
     char *text = test_read("tests/fixtures/quant/mixes.txt", &size);
     struct shape shape[32];

@@ -71,6 +71,7 @@ TEST(quantize_every_file_type) {
 }
 
 TEST(quantize_on_any_number_of_threads) {
+    SKIP_EMULATED();
     const char *in = small("type=f16"), *out = tmp(1, "quantize-1.gguf"), *other = tmp(2, "quantize-3.gguf");
     struct cut_err err;
     struct cut_pool *pool = NULL;
@@ -132,6 +133,7 @@ static const char *with_bad(const char *in, const char *tensor, uint64_t index, 
 }
 
 TEST(quantize_refuses_what_is_not_finite) {
+    SKIP_EMULATED();
     const char *in = small("type=f32"), *out = tmp(1, "quantize-none.gguf");
     struct cut_err err;
     static const struct { const char *tensor, *type; uint64_t index; float bad; const char *where; } bad[] = {
@@ -185,6 +187,7 @@ static bool told(void *user, double part, const char *what) {
 }
 
 TEST(imatrix_collects_the_mean_squares) {
+    SKIP_EMULATED();
     struct rig r, kept;
     struct cut_err err = { 0 };
     struct cut_imatrix *m = NULL;
@@ -268,6 +271,7 @@ static double weighted_error(const char *path, const char *name, const struct cu
 }
 
 TEST(imatrix_lowers_the_error_it_weighs) {
+    SKIP_EMULATED();
     struct rig r;
     struct cut_err err = { 0 };
     struct cut_imatrix *m = NULL;
