@@ -36,5 +36,11 @@ void *test_read(const char *path, size_t *size);   /* the whole file, malloc'd; 
 #define SKIP(...) do { test_skip(__VA_ARGS__); return; } while (0)
 /* For tests that take minutes under an emulator and show nothing there that others do not. */
 #define SKIP_EMULATED() do { if (getenv("CUT_EMULATED")) SKIP("takes minutes under an emulator"); } while (0)
+/* For tests of how good a result is: the numbers are the same under a sanitizer, minutes later, and other tests run the code. */
+#ifdef __SANITIZE_ADDRESS__
+#define SKIP_SANITIZED() SKIP("takes minutes with the sanitizers")
+#else
+#define SKIP_SANITIZED() ((void)0)
+#endif
 
 #endif

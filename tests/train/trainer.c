@@ -53,6 +53,7 @@ static double steps(struct cut_trainer *t, int n) {
 
 TEST(train_learns) {
     SKIP_EMULATED();
+    SKIP_SANITIZED();
     struct cut_model *m;
     struct cut_trainer *t;
     struct cut_err err = { 0 };
@@ -73,6 +74,7 @@ TEST(train_learns) {
 }
 
 TEST(train_threads) {
+    SKIP_EMULATED();
     struct cut_model *m;
     struct cut_pool *pool;
     struct cut_trainer *one, *two;
@@ -94,6 +96,7 @@ TEST(train_threads) {
 
 /* Six steps at once, or three, a checkpoint, and three more in another process's place: the same bytes. */
 TEST(train_resumes) {
+    SKIP_EMULATED();
     struct cut_model *m;
     struct cut_trainer *whole, *first, *second;
     struct cut_err err = { 0 };
