@@ -173,8 +173,8 @@ static void trace_edits(struct cut_session *s) {
 }
 
 void cut_watch_update(struct cut_session *s) {
-    bool plain = s->opts.plain_attention;
-    for (int i = 0; i < s->graph.n; i++) {
+    bool plain = s->opts.plain_attention, looked_at = s->n_edit || s->n_probe;
+    for (int i = 0; i < s->graph.n && looked_at; i++) {
         const struct cut_node *n = &s->graph.node[i];
         if (n->op != CUT_OP_SCORES && n->op != CUT_OP_SOFTMAX) continue;
         for (size_t k = 0; k < s->n_edit; k++) plain = plain || cut_node_is(n, s->edit[k].step);
