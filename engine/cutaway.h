@@ -430,7 +430,9 @@ enum cut_tier cut_tier_best(void);
 /* Read a name; an unknown one, or one this processor lacks, is refused by name. */
 enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_err *err);
 
-int cut_cpu_count(void);       /* processors this process may use */
+int cut_cpu_count(void);       /* processors the calling thread may use */
+/* Their numbers, rising, at most `most`; returns how many. A system that does not tell has 0, 1, 2, ... */
+int cut_cpu_list(int *out, int most);
 double cut_clock(void);        /* seconds, monotonic */
 int64_t cut_clock_ns(void);    /* the same in nanoseconds */
 
@@ -457,6 +459,10 @@ struct cut_pool;
 enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err);
 void cut_pool_free(struct cut_pool *p);
 int cut_pool_size(const struct cut_pool *p);
+/* Tie each thread to one processor: thread i, the calling one being thread 0, to cpu[i % n]. The same thread must run the pool from
+ * then on. n 0, or cut_pool_free, lets all of them go to where the caller could run before. CUT_EUSAGE, by number, for a processor
+ * this thread may not use; then nothing is tied. Linux only: elsewhere the system places threads as it likes, and this does nothing. */
+enum cut_status cut_pool_pin(struct cut_pool *p, const int *cpu, int n, struct cut_err *err);
 
 /* ---------------------------------------------------------------------------------------------------------------
  * Sessions
@@ -861,6 +867,8 @@ struct cut_sweep_opts {
     bool prefill;
     int tokens, rounds;        /* rounds: 1 to 16 */
     int depth;                 /* tokens in the cache before decode */
+    const int *cpu;            /* processors to tie the threads to, as cut_pool_pin does; */
+    int n_cpu;                 /* 0: the system places them */
     float *logits;             /* NULL, or room for the last logits: n_vocab floats */
 };
 struct cut_sweep_point {

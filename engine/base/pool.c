@@ -1,5 +1,6 @@
 /* pool.c - threads that wait for work: they spin a little, because the next step is usually microseconds away, and then
  * park, because a workbench is usually waiting for its user. */
+#define _GNU_SOURCE            /* for processors by number, which POSIX does not know */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -29,7 +30,11 @@ struct cut_pool {
     atomic_bool quit;
     pthread_mutex_t lock;
     pthread_cond_t wake, passed;
-    struct worker { pthread_t id; struct cut_pool *pool; int index; } *worker;
+    struct worker { pthread_t id; struct cut_pool *pool; int index; } *worker;     /* [0] is the caller, while it is pinned */
+    bool pinned;
+#ifdef CPU_SET
+    cpu_set_t anywhere;                           /* where the caller could run before */
+#endif
 };
 
 /* The machine is busy, and a thread we wait for is not running. Sleeping leaves its processor time to it. */
@@ -135,8 +140,50 @@ enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err) 
     return CUT_OK;
 }
 
+/* ---- threads and processors */
+
+#ifdef CPU_SET
+static int tie(const struct cut_pool *p, int thread, const cpu_set_t *to) {
+    return pthread_setaffinity_np(p->worker[thread].id, sizeof *to, to);
+}
+
+static void unpin(struct cut_pool *p) {
+    for (int t = 0; p->pinned && t < p->n; t++) tie(p, t, &p->anywhere);
+    p->pinned = false;
+}
+
+enum cut_status cut_pool_pin(struct cut_pool *p, const int *cpu, int n, struct cut_err *err) {
+    unpin(p);
+    if (n < 1) return CUT_OK;
+    p->worker[0].id = pthread_self();
+    if (pthread_getaffinity_np(p->worker[0].id, sizeof p->anywhere, &p->anywhere))
+        return cut_fail(err, CUT_ESYSTEM, "the system does not say where this thread may run");
+    for (int i = 0; i < n; i++)
+        if (cpu[i] < 0 || cpu[i] >= CPU_SETSIZE || !CPU_ISSET(cpu[i], &p->anywhere))
+            return cut_fail(err, CUT_EUSAGE, "processor %d: this process may not run there", cpu[i]);
+    p->pinned = true;
+    for (int t = 0; t < p->n; t++) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu[t % n], &one);
+        int e = tie(p, t, &one);
+        if (!e) continue;
+        unpin(p);
+        return cut_fail(err, CUT_ESYSTEM, "thread %d cannot be tied to processor %d: %s", t, cpu[t % n], strerror(e));
+    }
+    return CUT_OK;
+}
+#else
+static void unpin(struct cut_pool *p) { (void)p; }
+enum cut_status cut_pool_pin(struct cut_pool *p, const int *cpu, int n, struct cut_err *err) {
+    (void)p, (void)cpu, (void)n, (void)err;
+    return CUT_OK;
+}
+#endif
+
 void cut_pool_free(struct cut_pool *p) {
     if (!p) return;
+    unpin(p);
     atomic_store(&p->quit, true);
     wake_parked(p);
     for (int i = 1; i < p->n; i++) pthread_join(p->worker[i].id, NULL);

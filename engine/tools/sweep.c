@@ -68,6 +68,7 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
                         (int)CUT_LEN(point.tps.run));
     struct cut_session_opts so = { .n_ctx = o->depth + o->tokens, .kv_type = CUT_F16, .tier = o->tier };
     enum cut_status st = cut_pool_new(&pool, o->threads, err);
+    if (!st) st = cut_pool_pin(pool, o->cpu, o->n_cpu, err);
     so.pool = pool;
     if (!st) st = cut_session_new(&s, m, &so, err);
     struct cut_bench_opts b = { .p = o->prefill ? o->tokens : 0, .n = o->prefill ? 0 : o->tokens, .r = o->rounds, .depth = o->prefill ? 0 : o->depth };

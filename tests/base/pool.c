@@ -1,4 +1,7 @@
 /* pool.c - threads: each does its part once, barriers order what they write, sleepers wake. */
+#define _GNU_SOURCE
+#include <sched.h>
+
 #include "tests/test.h"
 
 #include <time.h>
@@ -42,6 +45,38 @@ TEST(pool_wakes_sleepers) {                    /* long pauses, so that the worke
     }
     cut_pool_free(s.pool);
 }
+
+#ifdef CPU_SET
+struct places { int cpu[4], many[4]; };
+static void note_place(void *arg, int thread, int n) {
+    struct places *p = arg;
+    cpu_set_t set;
+    (void)n;
+    p->cpu[thread] = sched_getcpu();
+    p->many[thread] = sched_getaffinity(0, sizeof set, &set) ? -1 : CPU_COUNT(&set);
+}
+
+TEST(pool_ties_threads_to_processors) {
+    int cpu[2], n = cut_cpu_list(cpu, 2), all = cut_cpu_count(), none = -1;
+    struct cut_pool *pool;
+    struct places p;
+    struct cut_err err;
+    REQUIRE(n >= 1 && !cut_pool_new(&pool, 3, NULL));
+    CHECK(!cut_pool_pin(pool, NULL, 0, &err));                 /* nothing to let go */
+    for (int k = 1; k <= n; k++) {
+        REQUIRE(!cut_pool_pin(pool, cpu + n - k, k, &err), "%s", err.msg);
+        cut_pool_run(pool, note_place, &p);
+        for (int t = 0; t < 3; t++)
+            CHECK(p.many[t] == 1 && p.cpu[t] == cpu[n - k + t % k], "thread %d: one of %d, at %d", t, p.many[t], p.cpu[t]);
+    }
+    CHECK(cut_pool_pin(pool, &none, 1, &err) == CUT_EUSAGE && strstr(err.msg, "-1"), "%s", err.msg);
+    cut_pool_run(pool, note_place, &p);
+    for (int t = 0; t < 3; t++) CHECK(p.many[t] == all, "thread %d: one of %d, not of %d", t, p.many[t], all);
+    REQUIRE(!cut_pool_pin(pool, cpu, 1, &err));
+    cut_pool_free(pool);
+    CHECK(cut_cpu_count() == all, "a pool that is gone leaves its caller free");
+}
+#endif
 
 TEST(pool_refuses_counts) {
     struct cut_pool *p;
