@@ -884,6 +884,11 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
  * smaller than the vectors' root mean square: what is nearly zero by cancellation does not count as far off. */
 double cut_ulps_apart(const float *a, const float *b, int n);
 
+/* Instructions the kernels of a tier spend on each weight of this format when they decode (one token), counted one by one in a child
+ * process, which takes about a second. NAN where there is no such kernel, or the system does not let a process look into its child
+ * (Linux does, unless it was told otherwise). */
+double cut_instructions_per_weight(enum cut_type type, enum cut_tier tier);
+
 /* ---- a survey of a model on this machine: threads, prompt lengths, memory, and advice */
 
 struct cut_survey_point {
