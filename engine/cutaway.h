@@ -881,8 +881,24 @@ struct cut_sweep_point {
 enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_opts *o, cut_progress_fn progress, void *user,
                               struct cut_sweep_point *out, struct cut_err *err);
 /* The most units in the last place that two vectors lie apart, each counted at the size of the larger of its two numbers, but no
- * smaller than the vectors' root mean square: what is nearly zero by cancellation does not count as far off. */
+ * smaller than the vectors' root mean square: what is nearly zero by cancellation does not count as far off. A number that is not finite
+ * in one of them is equal or infinitely far off. */
 double cut_ulps_apart(const float *a, const float *b, int n);
+
+/* Two ways to run a model beside each other: the same bytes? Passes of `tokens` tokens (1 to 64) and of one behind them. */
+struct cut_same_side { enum cut_tier tier; int threads; };
+struct cut_same {
+    bool same;                 /* every byte of the logits of both passes, run freely */
+    double logits_ulps;        /* the most these are apart (cut_ulps_apart) */
+    int n_steps, n_differ;     /* lines of the listing; those whose values differ, in the first pass in which one does */
+    int step, pass;            /* the first of them, run with every value kept; -1: none. pass: 0 of several tokens, 1 of one */
+    char name[64], op[24], weight[64];     /* of that step; weight "": it reads none */
+    int64_t row, col;          /* its first number that differs, */
+    float a, b;                /* on both sides */
+    double ulps;               /* the most its values are apart */
+};
+enum cut_status cut_same_bytes(const struct cut_model *m, const struct cut_same_side *a, const struct cut_same_side *b, int tokens,
+                               cut_progress_fn progress, void *user, struct cut_same *out, struct cut_err *err);
 
 /* Instructions the kernels of a tier spend on each weight of this format when they decode (one token), counted one by one in a child
  * process, which takes about a second. NAN where there is no such kernel, or the system does not let a process look into its child

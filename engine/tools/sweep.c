@@ -23,9 +23,18 @@ static uint64_t print_of(const float *x, int n) {
 
 double cut_ulps_apart(const float *a, const float *b, int n) {
     double squares = 0, most = 0;
-    for (int i = 0; i < n; i++) squares += (double)a[i] * a[i] + (double)b[i] * b[i];
-    double floor = n ? sqrt(squares / (2 * n)) : 0;
+    int finite = 0;
     for (int i = 0; i < n; i++) {
+        if (!isfinite(a[i]) || !isfinite(b[i])) continue;
+        squares += (double)a[i] * a[i] + (double)b[i] * b[i];
+        finite++;
+    }
+    double floor = finite ? sqrt(squares / (2 * finite)) : 0;
+    for (int i = 0; i < n; i++) {
+        if (!isfinite(a[i]) || !isfinite(b[i])) {
+            if (memcmp(&a[i], &b[i], sizeof *a)) most = INFINITY;
+            continue;
+        }
         double size = fmax(floor, fmax(fabs((double)a[i]), fabs((double)b[i])));
         if (size > 0) most = fmax(most, fabs((double)a[i] - b[i]) / ldexp(1, ilogb(size) - 23));
     }
