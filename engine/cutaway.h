@@ -531,6 +531,12 @@ enum cut_status cut_session_seek(struct cut_session *s, int pass, int step, stru
 void cut_session_cancel(struct cut_session *s);
 void cut_session_uncancel(struct cut_session *s);
 
+/* cut_session_run, on a thread of its own: meanwhile this one calls progress some twenty times a second, and cancels when that returns
+ * false (CUT_ECANCEL). A pass does not tell how far it is, so the part is the time gone by over `expected` seconds, 0 where these are not
+ * known. progress NULL: plain cut_session_run. CUT_EUSAGE at a breakpoint. */
+enum cut_status cut_session_run_aside(struct cut_session *s, double expected, cut_progress_fn progress, void *user, const char *what,
+                                      struct cut_err *err);
+
 struct cut_where {
     int pass, n_passes;        /* the pass under way, from 0; passes made or queued so far */
     int step, n_steps;         /* the step that runs next: 0 before the first, n_steps after the last */

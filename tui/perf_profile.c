@@ -86,12 +86,22 @@ static struct tui_perf_profile *copy(const struct cut_profile *from, struct cut_
     return p;
 }
 
+/* Who listens while a pass runs; part: how much of all was done before it. */
+struct listener { cut_progress_fn progress; void *user; double part; };
+static bool listen(void *user, double part, const char *what) {
+    const struct listener *l = user;
+    (void)part;
+    return l->progress(l->user, l->part, what);
+}
+
 /* One pass behind the same context as all others. */
-static enum cut_status pass(struct cut_session *s, const struct tui_perf_profile_opts *o, const int32_t *ids, struct cut_err *err) {
+static enum cut_status pass(struct cut_session *s, const struct tui_perf_profile_opts *o, const int32_t *ids, struct listener *l,
+                            struct cut_err *err) {
     int behind = o->prefill ? 0 : BEHIND, n = o->prefill ? o->tokens : 1;
     enum cut_status st = cut_session_truncate(s, 0, behind, err);
     if (!st) st = cut_session_feed(s, 0, ids + behind, n, 0, err);
-    return st ? st : cut_session_run(s, NULL, err);
+    if (!o->prefill) return st ? st : cut_session_run(s, NULL, err);
+    return st ? st : cut_session_run_aside(s, 0, l->progress ? listen : NULL, l, "a clock on every step", err);
 }
 
 static int by_wall(const void *a, const void *b) {
@@ -105,6 +115,7 @@ enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struc
     struct cut_pool *pool = NULL;
     struct cut_session *s = NULL;
     struct cut_profile now;
+    struct listener l = { progress, user, 0 };
     int n = 0, n_ids = BEHIND + (o->prefill ? o->tokens : 1), n_vocab = cut_model_config(m)->n_vocab;
     int32_t *ids = tui_alloc((size_t)n_ids, sizeof *ids);
     for (int i = 0; i < n_ids; i++) ids[i] = (int32_t)((uint32_t)i * 2654435761u % (uint32_t)n_vocab);
@@ -113,11 +124,12 @@ enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struc
     if (!st) st = cut_session_new(&s, m, &so, err);
     if (!st && !o->prefill) st = cut_session_feed(s, 0, ids, BEHIND, 0, err);
     if (!st && !o->prefill) st = cut_session_run(s, NULL, err);
-    if (!st) st = pass(s, o, ids, err);            /* the pages of the file, the caches, the clock of the processor */
+    if (!st) st = pass(s, o, ids, &l, err);            /* the pages of the file, the caches, the clock of the processor */
     if (!st) st = cut_session_profile(s, true, err);
     while (!st && n < o->passes && n < MOST_PASSES) {
-        if (progress && !progress(user, (double)(n + 1) / (o->passes + 1), "a clock on every step")) st = cut_fail(err, CUT_ECANCEL, "stopped");
-        if (!st) st = pass(s, o, ids, err);
+        l.part = (double)(n + 1) / (o->passes + 1);
+        if (progress && !progress(user, l.part, "a clock on every step")) st = cut_fail(err, CUT_ECANCEL, "stopped");
+        if (!st) st = pass(s, o, ids, &l, err);
         if (!st && cut_session_profiled(s, &now)) taken[n++] = copy(&now, s, o);
     }
     if (!st) {

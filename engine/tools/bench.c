@@ -17,6 +17,7 @@ struct bench {
     void *user;
     double told;               /* when progress was last called */
     double total, made;        /* tokens of all rounds, and those evaluated */
+    double prefill;            /* seconds that of the last round took; 0: there was none */
     int n_seq;                 /* at least 1 */
     bool fresh;                /* what the sequences hold is not this measurement's */
 };
@@ -38,6 +39,21 @@ static enum cut_status evaluate(struct bench *b, const int32_t *ids, int n, int 
     if (!status && why == CUT_STOP_BREAK)
         return cut_fail(err, CUT_EUSAGE, "the measurement met a breakpoint: clear it first");
     b->made += n * n_seq;
+    return status;
+}
+
+static bool tell_of_pass(void *user, double part, const char *what) {
+    const struct bench *b = user;
+    return b->progress(b->user, (b->made + part * b->o->p) / b->total, what);
+}
+
+/* The tokens of a prefill, which may take long: with somebody listening, on a thread of their own. */
+static enum cut_status prefill(struct bench *b, const char *what, struct cut_err *err) {
+    double start = cut_clock();
+    enum cut_status status = cut_session_feed(b->s, 0, b->ids, b->o->p, 0, err);
+    if (!status) status = cut_session_run_aside(b->s, b->prefill, b->progress ? tell_of_pass : NULL, b, what, err);
+    b->prefill = cut_clock() - start;
+    b->made += b->o->p;
     return status;
 }
 
@@ -66,10 +82,9 @@ static enum cut_status round_of(struct bench *b, const char *what, struct cut_be
     double start;
     if (b->o->p) {
         status = cut_session_truncate(b->s, 0, 0, err);
-        start = cut_clock();
-        if (!status) status = evaluate(b, b->ids, b->o->p, 1, err);
+        if (!status) status = prefill(b, what, err);
         if (status) return status;
-        r.prefill_tps = b->o->p / (cut_clock() - start);
+        r.prefill_tps = b->o->p / b->prefill;
         if ((status = tell(b, what, err))) return status;
         b->fresh = true;
     }

@@ -25,9 +25,19 @@ static enum cut_status side_init(struct side *d, const struct cut_model *m, cons
     return st;
 }
 
-static enum cut_status pass(struct cut_session *s, const int32_t *ids, int n, struct cut_err *err) {
+/* How far all of it is does not depend on how far a pass is; but it can be stopped there. */
+struct listener { cut_progress_fn progress; void *user; double part; };
+static bool listen(void *user, double part, const char *what) {
+    const struct listener *l = user;
+    (void)part;
+    return l->progress(l->user, l->part, what);
+}
+
+static enum cut_status pass(struct cut_session *s, const int32_t *ids, int n, struct listener *l, struct cut_err *err) {
     enum cut_status st = cut_session_feed(s, 0, ids, n, 0, err);
-    return st ? st : cut_session_run(s, NULL, err);
+    const char *what = cut_session_opts(s)->keep ? "step by step" : "the logits";
+    l->part += 0.125;
+    return st ? st : cut_session_run_aside(s, 0, l->progress ? listen : NULL, l, what, err);
 }
 
 /* The first value that is not the same bytes: where, and how far apart at most. */
@@ -67,18 +77,14 @@ static enum cut_status compare_steps(struct cut_session *a, struct cut_session *
 
 /* Two passes on both sides; look at the logits, or, with every value kept, at all steps. */
 static enum cut_status both(const struct cut_model *m, const struct cut_same_side *a, const struct cut_same_side *b, const int32_t *ids,
-                            int tokens, bool keep, cut_progress_fn progress, void *user, struct cut_same *out, struct cut_err *err) {
+                            int tokens, bool keep, struct listener *l, struct cut_same *out, struct cut_err *err) {
     struct side x = { 0 }, y = { 0 };
     int n_vocab = cut_model_config(m)->n_vocab;
     enum cut_status st = side_init(&x, m, a, tokens, keep, err);
     if (!st) st = side_init(&y, m, b, tokens, keep, err);
     for (int i = 0; i < 2 && !st; i++) {
-        double part = (keep ? 0.5 : 0) + 0.25 * i;
-        const char *what = keep ? "step by step" : "the logits";
-        if (progress && !progress(user, part, what)) st = cut_fail(err, CUT_ECANCEL, "stopped");
-        if (!st) st = pass(x.s, ids + (i ? tokens : 0), i ? 1 : tokens, err);
-        if (!st && progress && !progress(user, part + 0.12, what)) st = cut_fail(err, CUT_ECANCEL, "stopped");
-        if (!st) st = pass(y.s, ids + (i ? tokens : 0), i ? 1 : tokens, err);
+        st = pass(x.s, ids + (i ? tokens : 0), i ? 1 : tokens, l, err);
+        if (!st) st = pass(y.s, ids + (i ? tokens : 0), i ? 1 : tokens, l, err);
         if (st) break;
         const float *p = cut_session_logits(x.s, -1), *q = cut_session_logits(y.s, -1);
         if (!keep) {
@@ -95,11 +101,12 @@ enum cut_status cut_same_bytes(const struct cut_model *m, const struct cut_same_
                                cut_progress_fn progress, void *user, struct cut_same *out, struct cut_err *err) {
     enum { MOST = 64 };
     struct cut_same r = { .same = true, .step = -1 };
+    struct listener l = { progress, user, 0 };
     int32_t ids[MOST + 1];
     if (tokens < 1 || tokens > MOST) return cut_fail(err, CUT_EUSAGE, "%d tokens to compare: must be in [1, %d]", tokens, MOST);
     for (int i = 0; i <= tokens; i++) ids[i] = (int32_t)((uint32_t)i * 2654435761u % (uint32_t)cut_model_config(m)->n_vocab);
-    enum cut_status st = both(m, a, b, ids, tokens, false, progress, user, &r, err);
-    if (!st) st = both(m, a, b, ids, tokens, true, progress, user, &r, err);
+    enum cut_status st = both(m, a, b, ids, tokens, false, &l, &r, err);
+    if (!st) st = both(m, a, b, ids, tokens, true, &l, &r, err);
     if (!st) *out = r;
     return st;
 }

@@ -41,8 +41,17 @@ double cut_ulps_apart(const float *a, const float *b, int n) {
     return most;
 }
 
+/* All rounds are over: what is left does not move the bar. */
+struct last { cut_progress_fn progress; void *user; };
+static bool last(void *user, double part, const char *what) {
+    const struct last *l = user;
+    (void)part;
+    return l->progress(l->user, 1, what);
+}
+
 /* A pass of its own behind what is there: n tokens, with the clock on every step. */
-static enum cut_status profiled(struct cut_session *s, const struct cut_sweep_opts *o, struct cut_sweep_point *out, struct cut_err *err) {
+static enum cut_status profiled(struct cut_session *s, const struct cut_sweep_opts *o, cut_progress_fn progress, void *user,
+                                struct cut_sweep_point *out, struct cut_err *err) {
     struct cut_profile p;
     int n_vocab = cut_model_config(cut_session_model(s))->n_vocab, n = o->prefill ? o->tokens : 1;
     int32_t *ids = cut_calloc((size_t)cut_max(n, o->depth + 1), sizeof *ids, "tokens", err);
@@ -53,7 +62,7 @@ static enum cut_status profiled(struct cut_session *s, const struct cut_sweep_op
     if (!st) st = cut_session_run(s, NULL, err);
     if (!st) st = cut_session_profile(s, true, err);
     if (!st) st = cut_session_feed(s, 0, ids, n, 0, err);
-    if (!st) st = cut_session_run(s, NULL, err);
+    if (!st) st = cut_session_run_aside(s, 0, progress ? last : NULL, &(struct last){ progress, user }, "a clock on every step", err);
     if (!st && cut_session_profiled(s, &p)) {
         out->waited = waited(&p);
         out->bytes = 0;
@@ -82,7 +91,7 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
     if (!st) st = cut_session_new(&s, m, &so, err);
     struct cut_bench_opts b = { .p = o->prefill ? o->tokens : 0, .n = o->prefill ? 0 : o->tokens, .r = o->rounds, .depth = o->prefill ? 0 : o->depth };
     if (!st) st = cut_bench(s, &b, progress, user, &bench, err);
-    if (!st) st = profiled(s, o, &point, err);
+    if (!st) st = profiled(s, o, progress, user, &point, err);
     if (!st) {
         double runs[CUT_LEN(point.tps.run)];
         for (int i = 0; i < o->rounds; i++) runs[i] = o->prefill ? bench.round[i].prefill_tps : bench.round[i].decode_tps;
