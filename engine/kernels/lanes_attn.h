@@ -25,7 +25,7 @@ INLINE void attn_tile(enum cut_type type, const char *b, size_t b_stride, int le
                       const int M, const int V, vf acc[8][4], const char *ahead) {
     for (int k = 0; k < n; k++, b += b_stride, ahead += b_stride) {
         vf x[4];
-        fetch(ahead);
+        __builtin_prefetch(ahead, 0, 2);
         for (int i = 0; i < V; i++) x[i] = left < W ? load_lanes_n(type, b, 0, left) : load_lanes(type, b, i * W);
         for (int m = 0; m < M; m++) {
             vf am = v_set(a[(size_t)m * a_stride + (size_t)k]);

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "engine/kernels/kern.h"
+#include "engine/kernels/panel.h"
 
 enum { MOST_STEPS = 400000 };
 
@@ -52,13 +53,25 @@ static long count(const struct product *p) {
 }
 
 /* Random weights, where their format has an encoder; zeros take the same path elsewhere. */
-static void fill(struct product *p, enum cut_type type, void *weights, void *tokens, float *x, const struct cut_kernels *kern) {
+static void fill(const struct product *p, enum cut_type type, void *weights, void *tokens, float *x, const struct cut_kernels *kern) {
     uint64_t seed = 1;
     int k = p->mm.k;
     for (int i = 0; i < k; i++) x[i] = 2 * cut_rng_float(&seed) - 1;
     for (int r = 0; r < 2 * p->rows; r++) cut_encode(type, x, (char *)weights + (size_t)r * p->mm.w_stride, k);
-    if (kern->mm_q8[type]) kern->quantize_q8(tokens, x, k);
+    if (kern->mm_q8[type]) kern->quantize_q8(tokens, x, k, cut_q8_block(type));
     else memcpy(tokens, x, (size_t)k * sizeof *x);
+}
+
+/* The weights repacked, where sessions would. */
+static void repack(struct product *p, void *panels, const struct cut_kernels *kern) {
+    const enum cut_type type = p->mm.type;
+    size_t bytes = cut_panel_bytes(type, (uint64_t)p->mm.k);
+    for (int r = 0; r < 2 * p->rows; r += CUT_PANEL)
+        kern->pack[type]((const char *)p->mm.w + (size_t)r * p->mm.w_stride, p->mm.w_stride, CUT_PANEL, p->mm.k,
+                         (char *)panels + (size_t)(r / CUT_PANEL) * bytes);
+    p->fn = kern->mm_panel[type];
+    p->mm.w = panels;
+    p->mm.w_stride = bytes;
 }
 
 double cut_instructions_per_weight(enum cut_type type, enum cut_tier tier) {
@@ -68,18 +81,21 @@ double cut_instructions_per_weight(enum cut_type type, enum cut_tier tier) {
     cut_kernels_init(&kern, tier);
     /* Plain C does for every block the same; the others have what they do once a row, which long rows keep small. */
     int k = tier == CUT_TIER_REF ? 256 : 2048;
-    struct product p = { .fn = kern.mm_q8[type] ? kern.mm_q8[type] : kern.mm_f32[type], .rows = tier == CUT_TIER_REF ? 1 : 16 };
+    cut_mm_fn rows = kern.mm_q8[type] ? kern.mm_q8[type] : type == CUT_BF16 ? kern.mm_bf16 : kern.mm_f32[type];
+    struct product p = { .fn = rows, .rows = tier == CUT_TIER_REF ? 1 : CUT_PANEL };
     if (!p.fn) return NAN;
     size_t stride = (size_t)(k / info->block * info->bytes);
     void *weights = cut_alloc_aligned(2 * (size_t)p.rows * stride, "weights to count", NULL);
+    void *panels = cut_alloc_aligned(2 * cut_panel_bytes(type, (uint64_t)k) + 1, "weights to count", NULL);
     void *tokens = cut_alloc_aligned((size_t)cut_max((int)cut_q8_bytes(k), k * (int)sizeof(float)), "a token to count", NULL);
     void *scratch = cut_alloc_aligned(kern.mm_scratch(k), "scratch to count", NULL);
     float *x = cut_alloc_aligned((size_t)(k + 2 * p.rows) * sizeof *x, "floats to count", NULL);
     double each = NAN;
-    if (weights && tokens && scratch && x) {
+    if (weights && panels && tokens && scratch && x) {
         p.mm = (struct cut_mm){ .type = type, .w = weights, .w_stride = stride, .k = k, .x = tokens, .x_stride = 0, .t = 1, .y = x + k,
                                 .y_stride = 2 * (size_t)p.rows, .scratch = scratch };
         fill(&p, type, weights, tokens, x, &kern);
+        if (kern.mm_panel[type]) repack(&p, panels, &kern);
         long once = count(&p);
         struct product twice = p;
         twice.rows *= 2;
@@ -89,6 +105,7 @@ double cut_instructions_per_weight(enum cut_type type, enum cut_tier tier) {
     cut_free_aligned(x);
     cut_free_aligned(scratch);
     cut_free_aligned(tokens);
+    cut_free_aligned(panels);
     cut_free_aligned(weights);
     return each;
 }
