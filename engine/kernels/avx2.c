@@ -9,6 +9,7 @@
 #define W 8
 #define DOT_T 3
 #define ATTN_M 4
+#define ATTN_V 2
 #define INLINE static inline __attribute__((always_inline))
 typedef __m256 vf;
 

@@ -10,6 +10,7 @@
 #define W 16
 #define DOT_T 6
 #define ATTN_M 8
+#define ATTN_V 4
 #define INLINE static inline __attribute__((always_inline))
 typedef __m512 vf;
 

@@ -14,8 +14,8 @@
  *                                             are added in the same order whichever of the four it is
  *   v_rotate(x, cs)                           pairs (x0, x1) turned by (cos, sin) = (cs0, cs1)
  *
- * and how many registers there are to work with: DOT_T (tokens in a tile of products), ATTN_M (queries in a tile
- * of attention: 4 or 8). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
+ * and how many registers there are to work with: DOT_T (tokens in a tile of products), ATTN_M (queries, 4 or 8,
+ * by 2 vectors of cells in a tile of attention) and ATTN_V (vectors of values, 2 or 4, by 4 queries). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
  */
 #include <float.h>
 #include <math.h>

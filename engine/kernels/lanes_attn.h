@@ -34,21 +34,21 @@ INLINE void attn_tile(enum cut_type type, const char *b, size_t b_stride, int le
     }
 }
 
-/* The vectors a tile of M rows goes through a row of `width` lanes in: two at a time, and four where few rows would leave the
- * multiply-adds waiting for each other. CALL(V, c, left) does those at lane c. */
+/* The vectors a tile of M rows goes through a row of `width` lanes in: two at a time, and four where there are registers for
+ * them: few rows by two would leave the multiply-adds waiting for each other. CALL(V, c, left) does those at lane c. */
 #define BY_VECTORS(M, width, CALL) do { \
         int c = 0; \
-        if (M < 4) for (; c + 4 * W <= width; c += 4 * W) CALL(4, c, W); \
+        if (M < 4 || (M == 4 && ATTN_V == 4)) for (; c + 4 * W <= width; c += 4 * W) CALL(4, c, W); \
         for (; c + 2 * W <= width; c += 2 * W) CALL(2, c, W); \
         for (; c + W <= width; c += W) CALL(1, c, W); \
         if (c < width) CALL(1, c, width - c); \
     } while (0)
 
-/* The same for rows: tiles of ATTN_M, and less at the end. CALL(M, r) does those from r on. */
-#define BY_ROWS(n, CALL) do { \
+/* The same for rows: tiles of `most`, 4 or 8, and less at the end. CALL(M, r) does those from r on. */
+#define BY_ROWS(most, n, CALL) do { \
         int r = 0; \
-        for (; r + ATTN_M <= n; r += ATTN_M) CALL(ATTN_M, r); \
-        if (ATTN_M > 4) for (; r + 4 <= n; r += 4) CALL(4, r); \
+        if (most > 4) for (; r + most <= n; r += most) CALL(most, r); \
+        for (; r + 4 <= n; r += 4) CALL(4, r); \
         for (; r + 2 <= n; r += 2) CALL(2, r); \
         for (; r < n; r++) CALL(1, r); \
     } while (0)
@@ -77,7 +77,7 @@ INLINE const char *page_after(const struct cut_attn *a, const uint8_t *base, int
     return page_of(a, base, g, j / CUT_KV_PAGE < (n_cells - 1) / CUT_KV_PAGE ? j + CUT_KV_PAGE : j);
 }
 
-/* s[r][c] = q[r] . k[c], for all cells of a page; what a row may not see is dropped later. */
+/* s[r][c] = q[r] . k[c], for `width` cells of a page; what a row may not see is dropped later. */
 INLINE void key_columns(enum cut_type type, const char *k, const char *ahead, const float *q, int head_dim, float *s, size_t s_stride,
                         const int M, const int V, int c, int left) {
     size_t lane = cell_bytes(type);
@@ -88,25 +88,38 @@ INLINE void key_columns(enum cut_type type, const char *k, const char *ahead, co
     tile_store(s + c, s_stride, left, M, V, acc);
 }
 
-INLINE void key_rows(enum cut_type type, const char *k, const char *ahead, const float *q, int n_rows, int head_dim, float *s,
+INLINE void key_rows(enum cut_type type, const char *k, const char *ahead, int width, const float *q, int n_rows, int head_dim, float *s,
                      size_t s_stride) {
 #define COLUMNS(V, c, left) key_columns(type, k, ahead, qr, head_dim, sr, s_stride, M, V, c, left)
 #define TILE(rows, r) do { \
         enum { M = rows }; \
         const float *qr = q + (size_t)(r) * (size_t)head_dim; \
         float *sr = s + (size_t)(r) * s_stride; \
-        BY_VECTORS(M, CUT_KV_PAGE, COLUMNS); \
+        BY_VECTORS(M, width, COLUMNS); \
     } while (0)
-    BY_ROWS(n_rows, TILE);
+    BY_ROWS(ATTN_M, n_rows, TILE);
 #undef TILE
 #undef COLUMNS
 }
 
+/* The page that holds cell j, as far as it is visible. `room`: for a decoded page, or NULL if that would not pay. */
 static __attribute__((noinline)) void page_scores(const struct cut_attn *a, int g, int j, int n_cells, const float *q, int n_rows,
-                                                  float *s, size_t s_stride) {
+                                                  float *s, size_t s_stride, float *room) {
     const char *k = page_of(a, a->k, g, j), *ahead = page_after(a, a->k, g, j, n_cells);
-    if (a->type == CUT_F16) key_rows(CUT_F16, k, ahead, q, n_rows, a->head_dim, s, s_stride);
-    else key_rows(CUT_F32, k, ahead, q, n_rows, a->head_dim, s, s_stride);
+    int width = cut_min(CUT_KV_PAGE, (int)cut_round_up((size_t)(n_cells - j), W)), n = a->head_dim * CUT_KV_PAGE;
+    if (a->type == CUT_F32) {
+        key_rows(CUT_F32, k, ahead, width, q, n_rows, a->head_dim, s, s_stride);
+    } else if (!room) {
+        key_rows(CUT_F16, k, ahead, width, q, n_rows, a->head_dim, s, s_stride);
+    } else {
+        int i = 0;
+        for (; i + W <= n; i += W) {
+            fetch(ahead + 2 * i);
+            v_store(room + i, v_load_f16((const uint16_t *)k + i));
+        }
+        if (i < n) v_store_n(room + i, v_load_f16_n((const uint16_t *)k + i, n - i), n - i);
+        key_rows(CUT_F32, (char *)room, (char *)room, width, q, n_rows, a->head_dim, s, s_stride);
+    }
 }
 
 /* z[r][d] += sum_j p[r][j] v[j][d], for cells [j0, j0 + n); j0 begins a page. */
@@ -130,7 +143,7 @@ INLINE void value_rows(enum cut_type type, const struct cut_attn *a, int g, int 
         float *zr = z + (size_t)(r) * (size_t)a->head_dim; \
         BY_VECTORS(M, a->head_dim, COLUMNS); \
     } while (0)
-    BY_ROWS(n_rows, TILE);
+    BY_ROWS(4, n_rows, TILE);
 #undef TILE
 #undef COLUMNS
 }
@@ -183,6 +196,7 @@ static void attn_rows(const struct cut_attn *a, int g, const float *q, float *z,
     const int n_q = a->n_head / a->n_head_kv, n_rows = n_tokens * n_q, hd = a->head_dim, most = a->n_vis + n_tokens - 1;
     float *qs = scratch, *s = qs + n_rows * hd, *zs = s + n_rows * STEP;
     struct attn_row *row = (struct attn_row *)(zs + n_rows * hd);
+    float *room = n_rows >= 4 * ATTN_M ? (float *)(row + n_rows) : NULL;
 
     for (int t = 0; t < n_tokens; t++) scaled(qs + t * n_q * hd, q + (size_t)t * stride, n_q * hd, a->scale);
     for (int r = 0; r < n_rows; r++) row[r] = (struct attn_row){ .m = -INFINITY };
@@ -190,7 +204,7 @@ static void attn_rows(const struct cut_attn *a, int g, const float *q, float *z,
 
     for (int j0 = 0; j0 < most; j0 += STEP) {
         int n = cut_min(STEP, most - j0);
-        for (int j = 0; j < n; j += CUT_KV_PAGE) page_scores(a, g, j0 + j, most, qs, n_rows, s + j, STEP);
+        for (int j = 0; j < n; j += CUT_KV_PAGE) page_scores(a, g, j0 + j, most, qs, n_rows, s + j, STEP, room);
 
         /* Token t sees `sees` cells of this step. All see the first pages whole; the last they see apart. */
         int whole = cut_max(0, cut_min(STEP, a->n_vis - j0)) / CUT_KV_PAGE * CUT_KV_PAGE;
@@ -223,7 +237,8 @@ static void attn(const struct cut_attn *a, const float *q, float *z, size_t stri
 
 static size_t attn_scratch(const struct cut_attn *a) {
     size_t rows = (size_t)(tokens_together(a) * (a->n_head / a->n_head_kv));
-    return rows * ((2 * (size_t)a->head_dim + STEP) * sizeof(float) + sizeof(struct attn_row));
+    return rows * ((2 * (size_t)a->head_dim + STEP) * sizeof(float) + sizeof(struct attn_row)) +
+           (size_t)a->head_dim * CUT_KV_PAGE * sizeof(float);
 }
 
 /* The three steps apart, for one head. */
@@ -232,7 +247,7 @@ static void scores(const struct cut_attn *a, const float *q, int head, float *s)
     for (int j = 0; j < a->n_vis; j += CUT_KV_PAGE) {
         int n = cut_min(CUT_KV_PAGE, a->n_vis - j);
         float all[CUT_KV_PAGE];
-        page_scores(a, g, j, a->n_vis, q, 1, all, CUT_KV_PAGE);
+        page_scores(a, g, j, a->n_vis, q, 1, all, CUT_KV_PAGE, NULL);
         for (int i = 0; i < n; i++) s[j + i] = all[i] * a->scale;
     }
 }

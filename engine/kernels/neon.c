@@ -16,6 +16,7 @@
 #define W 4
 #define DOT_T 4
 #define ATTN_M 8
+#define ATTN_V 4
 #define INLINE static inline __attribute__((always_inline))
 typedef float32x4_t vf;
 
