@@ -154,10 +154,10 @@ static void matmuls(const struct job *j, int first, int n) {
 }
 
 static void gate_up(const struct job *j, int gate) {
-    int r0, r1;
+    int r0, r1, tile = rows(j, gate) > 1 ? TILE : width(j, gate);        /* one token's fit anyway, and long runs are read faster */
     cut_share(width(j, gate), ROWS, j->thread, j->n_threads, &r0, &r1);
-    for (int c0 = r0; c0 < r1; c0 += TILE) {
-        int c1 = cut_min(c0 + TILE, r1);
+    for (int c0 = r0; c0 < r1; c0 += tile) {
+        int c1 = cut_min(c0 + tile, r1);
         matmul(j, gate, c0, c1);
         matmul(j, gate + 1, c0, c1);
         for (int t = 0; t < rows(j, gate); t++) silu_mul(j, gate + 2, t, c0, c1);
