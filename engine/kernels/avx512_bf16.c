@@ -19,7 +19,7 @@
 enum {
     LANES = 32,            /* bf16 numbers in a vector */
     TILE_T = 6,            /* tokens in a tile: 4 x 6 sums and 5 factors are 29 of the 32 registers */
-    ROWS = 128,            /* rows that pass before the next tokens are packed */
+    ROWS = 256,            /* rows that pass before the next tokens are packed */
 };
 
 INLINE __mmask32 first(int n) { return n < LANES ? (1u << n) - 1 : ~0u; }
