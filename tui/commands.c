@@ -80,6 +80,11 @@ static void run_undo(struct tui_app *app, const char *arg) {
     tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_UNDO });
 }
 
+static void run_peaks(struct tui_app *app, const char *arg) {
+    (void)arg;
+    tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = { .op = TUI_PERF_PEAKS, .quick = !tui_app_times(app) } });
+}
+
 static void run_latency(struct tui_app *app, const char *arg) {
     struct tui_latency l = tui_app_latency(app);
     (void)arg;
@@ -125,6 +130,7 @@ static const struct command commands[] = {
     { "undo", "", "take back the last edit", run_undo, NULL },
     { "reset", "", "a new session: no tokens, breakpoints, edits", run_reset, NULL },
     { "open", "FILE", "open another model", run_open, complete_file },
+    { "peaks", "", "measure what the machine can do at most again", run_peaks, NULL },
     { "theme", "NAME", "dark, light, contrast, mono", run_theme, complete_scheme },
     { "ascii", "on|off", "draw with ASCII characters only", run_ascii, NULL },
     { "latency", "", "time from key to frame, measured here", run_latency, NULL },

@@ -16,12 +16,13 @@ enum { MOST_ITEMS = 64 };
 #define COMPILER "gcc " __VERSION__
 #endif
 
-enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
+enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_COUNT, ITEM_SAME, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
 struct item {
     enum item_kind kind;
     bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
     enum cut_tier tier;
     int threads, depth, tokens, rounds;
+    struct tui_perf_pin pin;
     double cost;                       /* about how long it takes, in any unit */
     char path[4096];                   /* of a comparison */
 };
@@ -33,6 +34,7 @@ struct tui_perf_work {
     int n_items;
     double cost_done, cost_all, since; /* of this plan */
     bool stopped;
+    struct tui_perf_noise *noise;      /* the load under way; NULL: none */
     float *ref[2], *other;             /* logits of the reference kernels, by mode; room for others' */
     char hash[65];                     /* of the weights; empty: not known */
     /* of the slice under way */
@@ -46,7 +48,14 @@ struct tui_perf_work *tui_perf_work_new(void) {
     return w;
 }
 
+static void end_noise(struct tui_perf_work *w) {
+    tui_perf_noise_end(w->noise);
+    w->noise = NULL;
+    w->now.load = TUI_PERF_QUIET;
+}
+
 static void forget(struct tui_perf_work *w) {
+    end_noise(w);
     for (int i = 0; i < 2; i++) {
         tui_perf_profile_free(w->now.profile[i]);
         free(w->ref[i]);
@@ -64,6 +73,12 @@ void tui_perf_work_free(struct tui_perf_work *w) {
     forget(w);
     free(w->item);
     free(w);
+}
+
+/* As much as a pass reads, so that caches help as they help the model. */
+static uint64_t bytes_to_read(const struct tui_perf *n) {
+    const uint64_t most = 256u << 20, bytes = n->config.weight_bytes;
+    return bytes < 1u << 20 ? 1u << 20 : bytes > most ? most : bytes;
 }
 
 /* As many tokens as keep a round well under a second on a machine of today, and above the noise of the clock. */
@@ -84,6 +99,8 @@ void tui_perf_work_host(struct tui_perf_work *w, const struct tui_perf_host *h) 
     n->decode_tokens = clamp(2e9 / (double)(n->config.weight_bytes + 1), 4, 64);
     n->prefill_tokens = clamp(6e10 / (double)(n->config.n_params + 1), 32, 256);
     tui_perf_machine_read(&n->machine);
+    n->peaks_bytes = bytes_to_read(n);
+    tui_perf_peaks_read(&n->peaks, n->peaks_date, &n->machine, n->peaks_bytes);
 }
 
 bool tui_perf_idle(const struct tui_perf_work *w) { return !w->n_items; }
@@ -95,6 +112,8 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
     int threads = it->threads < w->now.machine.cpus ? it->threads : w->now.machine.cpus;
     if (it->kind == ITEM_PEAKS) return it->quick ? 0.01 : 1.5;
     if (it->kind == ITEM_HASH) return bytes / 3e8;
+    if (it->kind == ITEM_COUNT) return 1;
+    if (it->kind == ITEM_SAME) return 4 * (it->tokens + 1) * bytes * slow / second + 0.02;
     if (it->kind != ITEM_POINT && it->kind != ITEM_STEPS) return 0;
     double passes = it->prefill ? (it->rounds + 2) * it->tokens / 8.0 : (it->rounds + 1) * it->tokens + it->depth / 8.0;
     return 0.02 + passes * bytes * slow / (second * threads);
@@ -104,7 +123,8 @@ static void plan(struct tui_perf_work *w, struct item it) {
     for (int i = 0; i < w->n_items; i++) {
         const struct item *o = &w->item[i];
         if (o->kind == it.kind && o->prefill == it.prefill && o->tier == it.tier && o->threads == it.threads &&
-            o->depth == it.depth && o->logits == it.logits && o->tokens == it.tokens && it.kind != ITEM_COMPARE) return;
+            o->depth == it.depth && o->logits == it.logits && o->tokens == it.tokens && it.kind != ITEM_COMPARE &&
+            !memcmp(&o->pin, &it.pin, sizeof o->pin)) return;
     }
     if (w->n_items == MOST_ITEMS) return;
     if (!w->n_items) {
@@ -120,11 +140,12 @@ static void plan(struct tui_perf_work *w, struct item it) {
 static struct item point(const struct tui_perf_work *w, bool quick, bool prefill) {
     int tokens = prefill ? w->now.prefill_tokens : w->now.decode_tokens;
     return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .quick = quick, .tier = w->now.tier,
-                          .threads = w->now.threads, .tokens = tokens, .rounds = quick ? 2 : 5 };
+                          .threads = w->now.threads, .tokens = tokens, .rounds = quick ? 2 : 5, .pin = w->now.pin };
 }
 
+/* What a machine can do at most shows only when nothing competes. */
 static void plan_peaks(struct tui_perf_work *w, bool quick, bool again) {
-    if (again || !w->now.peaks.n) plan(w, (struct item){ .kind = ITEM_PEAKS, .quick = quick });
+    if ((again || !w->now.peaks.n) && !w->noise) plan(w, (struct item){ .kind = ITEM_PEAKS, .quick = quick });
 }
 
 /* Every count up to 4, then fewer and fewer; and a little more than there are processors, to see what that does. */
@@ -171,7 +192,52 @@ static void plan_kernels(struct tui_perf_work *w, bool quick) {
         it.tier = (enum cut_tier)t;
         it.rounds = quick ? 2 : t == CUT_TIER_REF ? 3 : 5;
         plan(w, it);
+        if (!w->now.counted[t] && !quick) plan(w, (struct item){ .kind = ITEM_COUNT, .tier = it.tier });
     }
+}
+
+/* Every count of threads up to 4, then fewer, and one more than there are processors; then the other kernels. */
+static void plan_same(struct tui_perf_work *w, bool quick) {
+    int cpus = quick ? 2 : w->now.machine.cpus;
+    struct item it = { .kind = ITEM_SAME, .quick = quick, .tier = w->now.tier, .tokens = clamp(3e9 / (double)(w->now.config.n_params + 1), 3, 16) };
+    w->now.n_same = 0;
+    w->now.same_tokens = it.tokens;
+    w->now.same_tier = it.tier;
+    for (it.threads = 2; it.threads <= cpus + 1; it.threads += it.threads < 4 ? 1 : it.threads < 16 ? 2 : it.threads < 64 ? 8 : 32) plan(w, it);
+    it.threads = cpus + 1;
+    plan(w, it);
+    it.threads = 1;
+    for (int t = CUT_TIER_COUNT - 1; t >= CUT_TIER_REF && !quick; t--) {
+        it.tier = (enum cut_tier)t;
+        if (it.tier != w->now.tier && cut_tier_available(it.tier)) plan(w, it);
+    }
+}
+
+/* Tied and free, with the threads set: what does it change? */
+static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
+    struct item it = point(w, a->quick, w->now.prefill);
+    w->now.pin = a->pin;
+    if (!a->pin.n) return;
+    it.pin = (struct tui_perf_pin){ 0 };
+    if (!w->noise) plan(w, it);
+    it.pin = a->pin;
+    plan(w, it);
+}
+
+static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *a, char said[160], struct cut_err *err) {
+    bool was = w->noise;
+    end_noise(w);
+    if (a->load >= TUI_PERF_LOADS) return cut_fail(err, CUT_EUSAGE, "load %d: there is no such load", (int)a->load);
+    if (a->load == TUI_PERF_QUIET) {
+        if (was) snprintf(said, 160, "the load has ended");
+        return CUT_OK;
+    }
+    enum cut_status st = tui_perf_noise_begin(&w->noise, a->load, &w->now.machine, err);
+    if (st) return st;
+    w->now.load = a->load;
+    w->now.load_ends = cut_clock() + TUI_PERF_LOAD_SECONDS;
+    plan(w, point(w, a->quick, w->now.prefill));
+    return CUT_OK;
 }
 
 static enum cut_status plan_save(struct tui_perf_work *w, enum item_kind kind, const char *path, struct cut_err *err) {
@@ -202,14 +268,19 @@ enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *
         w->n_items = 0;
         return CUT_OK;
     case TUI_PERF_ALL:
-        plan_peaks(w, a->quick, true);
+        plan_peaks(w, a->quick, false);
         plan_threads(w, a->quick);
         plan_steps(w, a->quick, w->now.prefill);
         plan_steps(w, a->quick, !w->now.prefill);
         plan_context(w, a->quick);
         plan_kernels(w, a->quick);
         return CUT_OK;
-    case TUI_PERF_PEAKS: return plan_peaks(w, a->quick, true), CUT_OK;
+    case TUI_PERF_PEAKS:
+        if (w->noise) return cut_fail(err, CUT_EUSAGE, "peaks are measured when nothing competes: s ends the load");
+        return plan_peaks(w, a->quick, true), CUT_OK;
+    case TUI_PERF_SAME: return plan_same(w, a->quick), CUT_OK;
+    case TUI_PERF_PIN: return pin(w, a), CUT_OK;
+    case TUI_PERF_LOAD: return load(w, a, said, err);
     case TUI_PERF_THREADS: return plan_peaks(w, a->quick, false), plan_threads(w, a->quick), CUT_OK;
     case TUI_PERF_STEPS: return plan_steps(w, a->quick, w->now.prefill), CUT_OK;
     case TUI_PERF_CONTEXT: return plan_context(w, a->quick), CUT_OK;
@@ -223,20 +294,44 @@ enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *
 
 /* ---- measuring one */
 
+static bool noise_is_over(const struct tui_perf_work *w) { return w->noise && cut_clock() > w->now.load_ends; }
+
 static bool progress(void *user, double part, const char *what) {
     struct tui_perf_work *w = user;
     w->part = part;
     snprintf(w->what, sizeof w->what, "%s", what ? what : "");
-    w->stopped = w->stopped || w->host.pause(w->host.user);
+    w->stopped = w->stopped || w->host.pause(w->host.user) || noise_is_over(w);      /* half of it beside a load would be neither */
     return !w->stopped;
 }
 
 static enum cut_status measure_peaks(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    const uint64_t most = 256u << 20, bytes = w->now.config.weight_bytes;
-    struct cut_peaks_opts o = { .bytes = bytes < 1u << 20 ? 1u << 20 : bytes > most ? most : bytes };
+    struct tui_perf *n = &w->now;
+    struct cut_peaks_opts o = { .bytes = bytes_to_read(n) };
+    time_t now = time(NULL);
+    struct tm tm;
     if (it->quick) o = (struct cut_peaks_opts){ .seconds = 1e-5, .bytes = 1 << 16, .threads = 2 };
-    enum cut_status st = cut_peaks(&w->now.peaks, &o, progress, w, err);
-    if (!st) w->now.peaks_bytes = o.bytes;
+    enum cut_status st = cut_peaks(&n->peaks, &o, progress, w, err);
+    if (st) return st;
+    n->peaks_bytes = o.bytes;
+    if (localtime_r(&now, &tm)) strftime(n->peaks_date, sizeof n->peaks_date, "%Y-%m-%d %H:%M", &tm);
+    if (!it->quick) tui_perf_peaks_keep(&n->peaks, n->peaks_date, &n->machine, o.bytes);
+    return CUT_OK;
+}
+
+static enum cut_status count(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    int type = tui_perf_main_type(&w->now);
+    if (!progress(w, 0, "one by one")) return cut_fail(err, CUT_ECANCEL, "stopped");
+    w->now.instructions[it->tier] = type < 0 ? NAN : cut_instructions_per_weight((enum cut_type)type, it->tier);
+    w->now.counted[it->tier] = true;
+    return CUT_OK;
+}
+
+static enum cut_status measure_same(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    struct tui_perf_same r = { .tier = it->tier, .threads = it->threads };
+    struct cut_same_side a = { w->now.same_tier, 1 }, b = { it->tier, it->threads };
+    if (w->now.n_same == TUI_PERF_SIDES) return CUT_OK;
+    enum cut_status st = cut_same_bytes(w->host.model, &a, &b, it->tokens, progress, w, &r.at, err);
+    if (!st) w->now.same[w->now.n_same++] = r;
     return st;
 }
 
@@ -246,8 +341,8 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
     int i = 0;
     for (; i < n->n_points; i++) {
         const struct tui_perf_point *o = &n->point[i];
-        if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth &&
-            (!q->prefill || o->tokens == q->tokens)) break;
+        if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth && o->load == q->load &&
+            !strcmp(o->where, q->where) && (!q->prefill || o->tokens == q->tokens)) break;
     }
     if (i == TUI_PERF_POINTS) memmove(n->point, n->point + 1, (size_t)(--i) * sizeof *n->point);      /* the oldest goes */
     struct tui_perf_point fresh = *q;
@@ -258,12 +353,15 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
 
 static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth,
-                                .tokens = it->tokens, .ulps = NAN };
+                                .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
+    int cpu[sizeof it->pin.cpu / sizeof *it->pin.cpu];
+    for (int i = 0; i < it->pin.n; i++) cpu[i] = it->pin.cpu[i];
+    tui_perf_pin_text(&it->pin, q.where);
     int n_vocab = w->now.config.n_vocab;
     float **room = it->tier == CUT_TIER_REF ? &w->ref[it->prefill] : &w->other;
     if (it->logits && !*room) *room = tui_alloc((size_t)n_vocab, sizeof **room);
     struct cut_sweep_opts o = { .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
-                                .depth = it->depth, .logits = it->logits ? *room : NULL };
+                                .depth = it->depth, .cpu = cpu, .n_cpu = it->pin.n, .logits = it->logits ? *room : NULL };
     enum cut_status st = cut_sweep_one(w->host.model, &o, progress, w, &q.at, err);
     if (st) return st;
     if (it->logits && it->tier == CUT_TIER_REF) q.ulps = 0;
@@ -275,9 +373,10 @@ static enum cut_status measure_point(struct tui_perf_work *w, const struct item 
 static enum cut_status measure_steps(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_profile *p;
     struct tui_perf_profile_opts o = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
-                                       .passes = it->rounds };
+                                       .passes = it->rounds, .pin = &it->pin };
     enum cut_status st = tui_perf_profile_take(&p, w->host.model, &o, progress, w, err);
     if (st) return st;
+    p->load = w->now.load;
     tui_perf_profile_free(w->now.profile[it->prefill]);
     w->now.profile[it->prefill] = p;
     return CUT_OK;
@@ -359,6 +458,8 @@ static enum cut_status measure(struct tui_perf_work *w, const struct item *it, c
     case ITEM_PEAKS: return measure_peaks(w, it, err);
     case ITEM_POINT: return measure_point(w, it, err);
     case ITEM_STEPS: return measure_steps(w, it, err);
+    case ITEM_COUNT: return count(w, it, err);
+    case ITEM_SAME: return measure_same(w, it, err);
     case ITEM_HASH: return hash(w, err);
     case ITEM_SAVE: return save(w, said, err);
     case ITEM_COMPARE: return compare(w, it->path, err);
@@ -370,6 +471,7 @@ enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct c
     if (!w->n_items) return CUT_OK;
     struct item it = w->item[0];
     w->stopped = false;
+    if (noise_is_over(w)) end_noise(w);
     w->item_since = cut_clock();
     w->part = 0;
     w->what[0] = 0;
@@ -387,14 +489,20 @@ enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct c
 static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     const struct item *it = &w->item[0];
     double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since, made;
-    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens };
-    char name[56];
+    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens,
+                                .load = w->now.load };
+    char name[TUI_PERF_NAME];
+    tui_perf_pin_text(&it->pin, q.where);
     p->part = (w->cost_done + it->cost * w->part) / all;
     if (p->part > 1) p->part = 1;
     p->left = p->part > 0.02 && spent > 0.3 ? spent / p->part - spent : -1;
     switch (it->kind) {
     case ITEM_PEAKS: snprintf(p->job, sizeof p->job, "peaks: %s", w->what); break;
     case ITEM_STEPS: snprintf(p->job, sizeof p->job, "steps of %s", tui_perf_point_name(&q, name)); break;
+    case ITEM_COUNT: snprintf(p->job, sizeof p->job, "instructions of %s kernels", cut_tier_name(it->tier)); break;
+    case ITEM_SAME:
+        snprintf(p->job, sizeof p->job, "bytes, %d thread%s, %s: %s", it->threads, it->threads == 1 ? "" : "s", cut_tier_name(it->tier), w->what);
+        break;
     case ITEM_HASH: snprintf(p->job, sizeof p->job, "what the weights are (SHA-256)"); break;
     case ITEM_SAVE: case ITEM_COMPARE: snprintf(p->job, sizeof p->job, "saved runs"); break;
     case ITEM_POINT:

@@ -16,16 +16,32 @@ enum tui_perf_op {
     TUI_PERF_STEPS,            /* a pass with a clock on every step; and the peaks, where they are not known */
     TUI_PERF_CONTEXT,          /* decode behind longer and longer contexts */
     TUI_PERF_KERNELS,          /* the speed with each tier of kernels, and how far their results are apart */
+    TUI_PERF_SAME,             /* are the bytes the same with 1, 2, ... threads, and with other kernels? */
     TUI_PERF_SET,              /* measure this from now on: prefill, threads, tier */
+    TUI_PERF_PIN,              /* threads stay on these processors from now on; and measure what that changes */
+    TUI_PERF_LOAD,             /* begin or end a load that competes with what is measured */
     TUI_PERF_SAVE,             /* write all figures to a new file */
     TUI_PERF_COMPARE,          /* text: a file of that kind */
 };
+/* Processors that threads are tied to, thread i to cpu[i % n]; n 0: the system places them. */
+struct tui_perf_pin { int n; short cpu[64]; };
+enum { TUI_PERF_WHERE = 28 };
+/* "0-3,6", cut off where it is long; "" for n 0. */
+const char *tui_perf_pin_text(const struct tui_perf_pin *pin, char out[TUI_PERF_WHERE]);
+
+/* What competes: with arithmetic on the last processor, on every one, or for memory. */
+enum tui_perf_load { TUI_PERF_QUIET, TUI_PERF_LOAD_ONE, TUI_PERF_LOAD_ALL, TUI_PERF_LOAD_MEMORY, TUI_PERF_LOADS };
+const char *tui_perf_load_name(enum tui_perf_load l);      /* "arithmetic on one processor" */
+enum { TUI_PERF_LOAD_SECONDS = 180 };                      /* after which a load ends by itself, forgotten or not */
+
 struct tui_perf_ask {
     enum tui_perf_op op;
     bool quick;                /* as little as can be: for tests, to which numbers mean nothing */
     bool prefill;              /* of TUI_PERF_SET */
     int threads;
     enum cut_tier tier;
+    struct tui_perf_pin pin;   /* of TUI_PERF_PIN */
+    enum tui_perf_load load;   /* of TUI_PERF_LOAD */
 };
 
 /* ---- one pass, step by step */
@@ -53,6 +69,8 @@ struct tui_perf_profile {
     int threads, n_tokens, n_cells, passes;
     int n_steps, n_layer;
     int64_t wall;              /* ns */
+    char where[TUI_PERF_WHERE];            /* processors the threads were tied to; "": none */
+    enum tui_perf_load load;
     struct tui_perf_step *step;
     struct cut_span *span;     /* [n_steps][threads] */
 };
@@ -81,16 +99,21 @@ struct tui_perf_point {
     bool prefill;
     enum cut_tier tier;
     int threads, depth, tokens;
+    char where[TUI_PERF_WHERE];            /* as in a profile; with the load, a part of what the point is */
+    enum tui_perf_load load;
     struct cut_sweep_point at;
     double ulps;               /* from the reference kernels' logits; NAN: not known */
 };
 
+/* Bytes beside those of the kernels set, on one thread. */
+struct tui_perf_same { enum cut_tier tier; int threads; struct cut_same at; };
+
 /* ---- two runs beside each other */
 
-enum { TUI_PERF_POINTS = 96, TUI_PERF_RUNS = 16 };
+enum { TUI_PERF_POINTS = 96, TUI_PERF_RUNS = 16, TUI_PERF_NAME = 112, TUI_PERF_SIDES = 24 };
 
 /* A figure: a name that says all that was set, and what was measured for it. */
-struct tui_perf_figure { char name[56]; int n; double run[TUI_PERF_RUNS]; };
+struct tui_perf_figure { char name[TUI_PERF_NAME]; int n; double run[TUI_PERF_RUNS]; };
 struct tui_perf_saved {
     char name[24], date[24], model[64], type[16], weights[65];     /* weights: their SHA-256 */
     char compiler[64], governor[24], processor[64];
@@ -98,7 +121,7 @@ struct tui_perf_saved {
     struct tui_perf_figure figure[TUI_PERF_POINTS];
 };
 /* Figures that both runs have, the later one's medians against the earlier one's. */
-struct tui_perf_change { char name[56]; double before, after, p; int n_before, n_after; bool significant; };
+struct tui_perf_change { char name[TUI_PERF_NAME]; double before, after, p; int n_before, n_after; bool significant; };
 struct tui_perf_diff {
     char before[24], date[24];
     char differs[64];          /* of what else was not the same: "compiler, governor"; empty: nothing */
@@ -118,8 +141,12 @@ int tui_perf_list(char (*out)[24], int most);
 
 /* ---- what is published */
 
+/* A processor this process may use. Those of one core share its units, those of one node its memory. */
+struct tui_perf_cpu { short id, core, package, node; int mhz; };      /* mhz: its highest clock; 0, and node -1: not known */
 struct tui_perf_machine {
     int cpus, cores;           /* processors this process may use; cores they belong to, 0: not known */
+    int n_cpu;                 /* the first 64 of them, */
+    struct tui_perf_cpu cpu[64];           /* those of a core beside each other */
     char processor[64], governor[24];      /* empty: cannot be read */
     double load;               /* average of the last minute; negative: cannot be read */
 };
@@ -129,6 +156,9 @@ struct tui_perf {
     bool prefill;              /* what is measured next */
     int threads;
     enum cut_tier tier;
+    struct tui_perf_pin pin;
+    enum tui_perf_load load;
+    double load_ends;          /* by cut_clock */
 
     char model[64], type[16];
     struct cut_config config;
@@ -137,22 +167,30 @@ struct tui_perf {
     int decode_tokens, prefill_tokens;     /* of a round */
     struct tui_perf_machine machine;
 
-    struct cut_peaks peaks;    /* n 0: not measured */
+    struct cut_peaks peaks;    /* n 0: not measured. Kept on disk for as long as the machine runs */
+    char peaks_date[24];       /* when: "2026-01-31 12:34" */
     uint64_t peaks_bytes;      /* the memory that was read: as much as a pass reads, so that caches help it as they help the model */
     int n_points;
     struct tui_perf_point point[TUI_PERF_POINTS];
     const struct tui_perf_profile *profile[2];     /* of decode, of prefill; NULL: none yet */
+    bool counted[CUT_TIER_COUNT];
+    double instructions[CUT_TIER_COUNT];   /* for a weight of decode in the main format, once counted; NAN: cannot be */
+    int n_same, same_tokens;
+    enum cut_tier same_tier;   /* the bytes of these kernels, on one thread, are what the others are held against */
+    struct tui_perf_same same[TUI_PERF_SIDES];
     bool has_diff;
     struct tui_perf_diff diff;
 
-    char job[96];              /* empty: nothing is measured */
+    char job[160];              /* empty: nothing is measured */
     double part, left, rate;   /* 0 to 1; seconds, negative: not known yet; tokens/s of the point under way, 0: not known */
 };
 
-/* The point measured for these; NULL: there is none. depth 0, the tokens of a sweep. */
+/* The point measured for these, where threads are tied and what competes being as set now; NULL: there is none. */
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth);
-/* The name of its figure: "decode, 2 threads, avx2". */
-const char *tui_perf_point_name(const struct tui_perf_point *p, char out[56]);
+/* The same point as it is with threads free and nothing competing; NULL: not measured. */
+const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, const struct tui_perf_point *q);
+/* The name of its figure: "decode, 2 threads, avx2", and where it was tied and what competed. */
+const char *tui_perf_point_name(const struct tui_perf_point *p, char out[TUI_PERF_NAME]);
 
 /* Which peak a step is held against: quantized weights are multiplied as bytes, bf16 as such, all else as floats. */
 enum cut_peak_kind tui_perf_peak_kind(int weight);

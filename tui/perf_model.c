@@ -8,19 +8,57 @@
 
 static int tokens_of(const struct tui_perf *p, bool prefill) { return prefill ? p->prefill_tokens : p->decode_tokens; }
 
-const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth) {
+/* A range for neighbours, a comma between the others. */
+const char *tui_perf_pin_text(const struct tui_perf_pin *pin, char out[TUI_PERF_WHERE]) {
+    int n = 0;
+    out[0] = 0;
+    for (int i = 0, last; i < pin->n; i = last + 1) {
+        for (last = i; last + 1 < pin->n && pin->cpu[last + 1] == pin->cpu[last] + 1;) last++;
+        char part[24];
+        int w = last == i ? snprintf(part, sizeof part, "%s%d", i ? "," : "", pin->cpu[i])
+                          : snprintf(part, sizeof part, "%s%d-%d", i ? "," : "", pin->cpu[i], pin->cpu[last]);
+        if (n + w > TUI_PERF_WHERE - 10) { snprintf(out + n, (size_t)(TUI_PERF_WHERE - n), ",.. (%d)", pin->n); break; }
+        memcpy(out + n, part, (size_t)w + 1);
+        n += w;
+    }
+    return out;
+}
+
+const char *tui_perf_load_name(enum tui_perf_load l) {
+    static const char *const names[TUI_PERF_LOADS] = { "none", "arithmetic on one processor", "arithmetic on every processor", "reading memory" };
+    return names[l];
+}
+
+static const struct tui_perf_point *find(const struct tui_perf *p, const struct tui_perf_point *like) {
     for (int i = 0; i < p->n_points; i++) {
         const struct tui_perf_point *q = &p->point[i];
-        bool same = q->prefill == prefill && q->tier == tier && q->threads == threads && q->depth == depth;
-        if (same && (!prefill || q->tokens == tokens_of(p, true))) return q;
+        bool same = q->prefill == like->prefill && q->tier == like->tier && q->threads == like->threads && q->depth == like->depth &&
+                    q->load == like->load && !strcmp(q->where, like->where);
+        if (same && (!like->prefill || q->tokens == tokens_of(p, true))) return q;
     }
     return NULL;
 }
 
-const char *tui_perf_point_name(const struct tui_perf_point *p, char out[56]) {
-    int n = p->prefill ? snprintf(out, 56, "prefill %d", p->tokens) : snprintf(out, 56, "decode");
-    if (p->depth) n += snprintf(out + n, (size_t)(56 - n), " behind %d", p->depth);
-    snprintf(out + n, (size_t)(56 - n), ", %d thread%s, %s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier));
+const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth) {
+    struct tui_perf_point like = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .load = p->load };
+    tui_perf_pin_text(&p->pin, like.where);
+    return find(p, &like);
+}
+
+const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, const struct tui_perf_point *q) {
+    struct tui_perf_point like = *q;
+    like.load = TUI_PERF_QUIET;
+    like.where[0] = 0;
+    return find(p, &like);
+}
+
+const char *tui_perf_point_name(const struct tui_perf_point *p, char out[TUI_PERF_NAME]) {
+    size_t size = TUI_PERF_NAME, n = 0;
+    n += (size_t)(p->prefill ? snprintf(out, size, "prefill %d", p->tokens) : snprintf(out, size, "decode"));
+    if (p->depth) n += (size_t)snprintf(out + n, size - n, " behind %d", p->depth);
+    n += (size_t)snprintf(out + n, size - n, ", %d thread%s, %s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier));
+    if (p->where[0]) n += (size_t)snprintf(out + n, size - n, ", on %s", p->where);
+    if (p->load) snprintf(out + n, size - n, ", beside %s", tui_perf_load_name(p->load));
     return out;
 }
 

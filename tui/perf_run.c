@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "tui/json.h"
 #include "tui/perf_work.h"
@@ -83,7 +82,7 @@ static void put(FILE *f, const struct tui_perf_saved *s) {
 
 static enum cut_status system_error(struct cut_err *err, const char *path) { return cut_fail(err, CUT_ESYSTEM, "%s: %s", path, strerror(errno)); }
 
-static void make_folders(const char *path) {
+void tui_perf_make_folders(const char *path) {
     char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s", path);
     for (char *p = folder + 1; (p = strchr(p, '/')); p++) {
@@ -94,20 +93,12 @@ static void make_folders(const char *path) {
 }
 
 enum cut_status tui_perf_write(const struct tui_perf_saved *s, const char *path, struct cut_err *err) {
-    char fresh[PATH_MAX];
-    if (snprintf(fresh, sizeof fresh, "%s.tmp.%d", path, (int)getpid()) >= (int)sizeof fresh)
-        return cut_fail(err, CUT_EUSAGE, "%.60s..: the path is too long", path);
-    make_folders(path);
-    FILE *f = fopen(fresh, "w");
-    if (!f) return system_error(err, fresh);
-    put(f, s);
-    bool failed = ferror(f);
-    if (fclose(f) || failed || rename(fresh, path)) {
-        enum cut_status st = system_error(err, path);
-        unlink(fresh);
-        return st;
-    }
-    return CUT_OK;
+    struct cut_save save;
+    tui_perf_make_folders(path);
+    enum cut_status st = cut_save_open(&save, path, err);
+    if (st) return st;
+    put(save.f, s);
+    return cut_save_close(&save, CUT_OK, err);
 }
 
 /* ---- reading */

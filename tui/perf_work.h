@@ -1,5 +1,6 @@
 /* perf_work.h - the worker's side of measuring (see perf.h): the plan (perf.c), the clock on every step (perf_profile.c), what
- * follows from numbers (perf_model.c), runs on disk (perf_run.c). */
+ * follows from numbers (perf_model.c), runs on disk (perf_run.c), peaks on disk (perf_peaks.c), a load that
+ * disturbs (perf_load.c). */
 #ifndef TUI_PERF_WORK_H
 #define TUI_PERF_WORK_H
 
@@ -34,9 +35,23 @@ struct tui_perf_profile_opts {
     bool prefill;
     enum cut_tier tier;
     int threads, tokens, passes;           /* passes: 1 to 15 */
+    const struct tui_perf_pin *pin;
 };
 enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struct cut_model *m, const struct tui_perf_profile_opts *o,
                                       cut_progress_fn progress, void *user, struct cut_err *err);
 void tui_perf_machine_read(struct tui_perf_machine *m);
+
+/* Peaks of this boot of this machine, reading that much memory; false: there are none. */
+bool tui_perf_peaks_read(struct cut_peaks *out, char date[24], const struct tui_perf_machine *m, uint64_t bytes);
+/* Keep them; what cannot be written is measured again another time. */
+void tui_perf_peaks_keep(const struct cut_peaks *p, const char *date, const struct tui_perf_machine *m, uint64_t bytes);
+/* Make the folders a path leads through. */
+void tui_perf_make_folders(const char *path);
+
+/* A load that competes. The call that ends it (NULL is fine) returns when its threads are gone. */
+struct tui_perf_noise;
+enum cut_status tui_perf_noise_begin(struct tui_perf_noise **out, enum tui_perf_load load, const struct tui_perf_machine *m,
+                                     struct cut_err *err);
+void tui_perf_noise_end(struct tui_perf_noise *n);
 
 #endif

@@ -44,7 +44,7 @@ static long count(const struct product *p) {
     if (there && ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_EXITKILL)) n = -1;
     while (there && n >= 0) {
         if (n == MOST_STEPS || ptrace(PTRACE_SINGLESTEP, child, NULL, NULL)) n = -1;
-        else if ((there = stopped(child, &status))) n++;
+        else if ((there = stopped(child, &status))) n += WSTOPSIG(status) == SIGTRAP;      /* another signal: dropped */
     }
     if (n >= 0) return WIFEXITED(status) && n ? n : -1;
     kill(child, SIGKILL);

@@ -5,7 +5,7 @@
 
 #include "tests/test.h"
 #include "tui/json.h"
-#include "tui/perf.h"
+#include "tui/perf_work.h"
 #include "tui/view/perf.h"
 
 /* ---- a measurement: 2 layers, 3 threads, 8 processors */
@@ -72,6 +72,18 @@ static struct tui_perf *sample(void) {
     p->peaks.peak[4] = (struct cut_peak){ CUT_PEAK_INT8, CUT_TIER_REF, "vpdpbusd", 1, 300e9, 300e9 };
     for (int i = 2; i < 5; i++) p->peaks.peak[i].tier = cut_tier_best();       /* plain C is held against the best there is */
     p->peaks_bytes = 142900000;
+    snprintf(p->peaks_date, sizeof p->peaks_date, "2026-01-02 03:04");
+    p->counted[CUT_TIER_REF] = p->counted[CUT_TIER_AVX2] = true;
+    p->instructions[CUT_TIER_REF] = 13.43;
+    p->instructions[CUT_TIER_AVX2] = NAN;
+    p->machine.n_cpu = 8;
+    for (int i = 0; i < 8; i++) p->machine.cpu[i] = (struct tui_perf_cpu){ (short)(i / 2 + 4 * (i % 2)), (short)(i / 2), 0, 0, i < 4 ? 3500 : 2100 };
+    p->n_same = 3;
+    p->same_tokens = 16;
+    p->same_tier = CUT_TIER_REF;
+    for (int i = 0; i < 3; i++) p->same[i] = (struct tui_perf_same){ CUT_TIER_REF, i + 2, { .same = true, .n_steps = 76, .step = -1 } };
+    p->same[2] = (struct tui_perf_same){ CUT_TIER_AVX2, 1, { .n_steps = 76, .n_differ = 74, .step = 1, .name = "blk.0.attn_norm", .op = "rms_norm",
+                                         .weight = "blk.0.attn_norm.weight", .row = 0, .col = 3, .a = 0.5f, .b = 0.50000006f, .ulps = 3, .logits_ulps = 427 } };
     p->profile[0] = profile(false);
     p->profile[1] = profile(true);
     return p;
@@ -141,6 +153,69 @@ TEST(perf_roofs_and_predictions) {
     p->tier = CUT_TIER_COUNT;                                          /* nothing was measured with these */
     CHECK(tui_perf_same_bytes(p, &differs) == -1 && !tui_perf_best(p, &fit, &best, why));
     drop(p);
+}
+
+TEST(perf_points_know_where_they_ran_and_beside_what) {
+    struct tui_perf *p = sample();
+    struct tui_perf_pin pin = { 5, { 0, 1, 2, 5, 4 } };
+    char text[TUI_PERF_WHERE], name[TUI_PERF_NAME];
+    CHECK(!strcmp(tui_perf_pin_text(&pin, text), "0-2,5,4"), "%s", text);
+    CHECK(!tui_perf_pin_text(&(struct tui_perf_pin){ 0 }, text)[0]);
+    pin.n = 64;
+    for (int i = 0; i < 64; i++) pin.cpu[i] = (short)(3 * i);
+    CHECK(!strcmp(tui_perf_pin_text(&pin, text), "0,3,6,9,12,15,18,.. (64)"), "%s", text);
+    pin.n = 1;
+    const struct tui_perf_point *free_ = tui_perf_find(p, false, CUT_TIER_REF, 3, 0);
+    p->point[p->n_points] = point(false, CUT_TIER_REF, 3, 0, 60, 1);
+    p->point[p->n_points].load = TUI_PERF_LOAD_MEMORY;
+    tui_perf_pin_text(&pin, p->point[p->n_points++].where);
+    CHECK(tui_perf_find(p, false, CUT_TIER_REF, 3, 0) == free_);
+    p->pin = pin;
+    CHECK(!tui_perf_find(p, false, CUT_TIER_REF, 3, 0));
+    p->load = TUI_PERF_LOAD_MEMORY;
+    const struct tui_perf_point *q = tui_perf_find(p, false, CUT_TIER_REF, 3, 0);
+    REQUIRE(q);
+    CHECK(q->at.tps.median == 60 && tui_perf_undisturbed(p, q) == free_);
+    CHECK(!strcmp(tui_perf_point_name(q, name), "decode, 3 threads, ref, on 0, beside reading memory"), "%s", name);
+    drop(p);
+}
+
+TEST(perf_a_load_begins_and_ends) {
+    struct tui_perf_machine m = { 0 };
+    struct tui_perf_noise *n;
+    struct cut_err err;
+    tui_perf_machine_read(&m);
+    CHECK(m.cpus == cut_cpu_count() && m.n_cpu >= 1 && m.cores <= m.cpus);
+    for (int l = TUI_PERF_LOAD_ONE; l < TUI_PERF_LOADS; l++) {
+        REQUIRE(!tui_perf_noise_begin(&n, (enum tui_perf_load)l, &m, &err), "%s", err.msg);
+        double start = cut_clock();
+        tui_perf_noise_end(n);
+        CHECK(cut_clock() - start < 2, "%s took %g s to end", tui_perf_load_name((enum tui_perf_load)l), cut_clock() - start);
+    }
+    tui_perf_noise_end(NULL);
+}
+
+TEST(perf_peaks_are_kept_for_a_boot) {
+    struct tui_perf_machine m = { .cpus = 3, .processor = "a \"processor\"" }, other = { .cpus = 4, .processor = "a \"processor\"" };
+    struct cut_peaks p = { .n = 2, .peak = { { CUT_PEAK_READ, CUT_TIER_AUTO, "read", 1, 12e9, 11e9 }, { CUT_PEAK_INT8, CUT_TIER_AVX2, "x", 3, 3e12, 2e12 } } }, q;
+    char folder[4096], date[24], *before = getenv("XDG_CACHE_HOME"), was[4096];
+    const char *tmp = test_tmp("cache");
+    snprintf(was, sizeof was, "%s", before ? before : "");
+    snprintf(folder, sizeof folder, "%s", tmp);
+    if (tmp[0] != '/') { REQUIRE(getcwd(folder, 2048)); strcat(strcat(folder, "/"), tmp); }
+    setenv("XDG_CACHE_HOME", folder, 1);
+    for (int i = 0; i < 10; i++) tui_perf_peaks_keep(&p, i < 9 ? "2026-01-02 03:04" : "2026-01-02 04:00", &m, 1000 + (uint64_t)(i < 9 ? i : 8));
+    FILE *boot = fopen("/proc/sys/kernel/random/boot_id", "r");
+    if (boot) {
+        fclose(boot);
+        REQUIRE(tui_perf_peaks_read(&q, date, &m, 1008));
+        CHECK(q.n == 2 && q.peak[1].kind == CUT_PEAK_INT8 && q.peak[1].tier == CUT_TIER_AVX2 && q.peak[1].threads == 3 && q.peak[1].rate == 3e12 &&
+              q.peak[0].median == 11e9 && !strcmp(date, "2026-01-02 04:00"));
+        CHECK(!tui_perf_peaks_read(&q, date, &m, 1000) && tui_perf_peaks_read(&q, date, &m, 1001));      /* eight are kept */
+    }
+    CHECK(!tui_perf_peaks_read(&q, date, &m, 999) && !tui_perf_peaks_read(&q, date, &other, 1008));
+    if (was[0]) setenv("XDG_CACHE_HOME", was, 1);
+    else unsetenv("XDG_CACHE_HOME");
 }
 
 /* ---- runs */
@@ -260,7 +335,7 @@ static void against_golden(const char *path, const char *got) {
 
 static void draw_all(const char *golden, int w, int h) {
     static const struct { enum perf_panel focus; const char *what; } panels[] = {
-        { PERF_SWEEP, "threads" }, { PERF_ROOF, "roofline" }, { PERF_GANTT, "a layer by threads" }, { PERF_CONTEXT, "contexts" }, { PERF_DIFF, "runs" },
+        { PERF_SWEEP, "threads" }, { PERF_ROOF, "roofline" }, { PERF_GANTT, "a layer by threads" }, { PERF_CONTEXT, "contexts" }, { PERF_DIFF, "runs" }, { PERF_SAME, "the same bytes" },
     };
     struct tui_perf *p = sample();
     struct tui_perf_saved *a = run("0001", 100), *b = run("0002", 110);
@@ -272,18 +347,36 @@ static void draw_all(const char *golden, int w, int h) {
     FILE *f = open_memstream(&out, &len);
     for (size_t i = 0; i < sizeof panels / sizeof *panels; i++) {
         v.focus = panels[i].focus;
-        v.below = v.focus == PERF_DIFF ? PERF_DIFF : PERF_CONTEXT;
-        if (w < 120 || v.focus == PERF_SWEEP || v.focus == PERF_DIFF) shoot(f, &v, w, h, panels[i].what);
+        v.below = v.focus == PERF_DIFF || v.focus == PERF_SAME ? v.focus : PERF_CONTEXT;
+        v.same.cursor = 2;
+        if (w < 120 || v.focus == PERF_SWEEP || v.focus == PERF_DIFF || v.focus == PERF_SAME) shoot(f, &v, w, h, panels[i].what);
     }
     v.focus = PERF_ROOF;
     v.below = PERF_CONTEXT;
     v.what_if = true;
     p->prefill = true;
     shoot(f, &v, w, h, "prefill, what if");
+    v.focus = PERF_SWEEP;                                      /* tied to four processors, and beside a load */
+    p->prefill = false;
+    v.marked[0] = v.marked[2] = v.marked[3] = true;
+    v.place = 2;
+    v.menu = PERF_MENU_PLACES;
+    shoot(f, &v, w, h, "places");
+    p->pin = perf_marked(&v);
+    v.menu = PERF_MENU_LOADS;
+    v.menu_list.n = TUI_PERF_LOADS - 1;
+    shoot(f, &v, w, h, "loads");
+    v.menu = PERF_NO_MENU;
+    p->load = TUI_PERF_LOAD_ONE;
+    p->point[p->n_points] = point(false, CUT_TIER_REF, 3, 0, 60, 1);
+    p->point[p->n_points].load = TUI_PERF_LOAD_ONE;
+    tui_perf_pin_text(&p->pin, p->point[p->n_points++].where);
+    shoot(f, &v, w, h, "tied, loaded");
     for (int x = 80; x < 170; x += 7)                          /* no size may draw outside; ASan looks */
         for (int y = 21; y < 50; y += 9) {
             FILE *null = fopen("/dev/null", "w");
             v.focus = (enum perf_panel)((x + y) % PERF_PANELS);
+            v.menu = (enum perf_menu)((x + y) % 2 ? PERF_MENU_PLACES : PERF_NO_MENU);
             if (null) shoot(null, &v, x, y, ""), fclose(null);
         }
     fclose(f);

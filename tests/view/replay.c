@@ -43,6 +43,7 @@ static void fresh_home(void) {
     setenv("VISUAL", "sh tests/fixtures/labs/editor.sh", 1);
     unsetenv("XDG_DATA_HOME");
     unsetenv("XDG_STATE_HOME");
+    unsetenv("XDG_CACHE_HOME");
 }
 
 static char *replay(const char *script, size_t *len) {

@@ -1,6 +1,7 @@
 /* perf.c - how fast it runs, and why: state, keys, layout. What is measured comes from the worker (tui/perf.h). */
 #include "tui/view/perf.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,8 @@ static unsigned looked(struct perf_view *v) {
 
 static void focus(struct perf_view *v, enum perf_panel p) {
     v->focus = p;
-    if (p == PERF_DIFF || p == PERF_CONTEXT || p == PERF_KERNELS) v->below = p == PERF_DIFF ? PERF_DIFF : PERF_CONTEXT;
+    if (p == PERF_DIFF || p == PERF_SAME) v->below = p;
+    if (p == PERF_CONTEXT || p == PERF_KERNELS) v->below = PERF_CONTEXT;
 }
 
 /* ---- keys */
@@ -56,6 +58,7 @@ static bool measured(const struct perf_view *v, enum perf_panel p) {
         for (int i = 0; i < f->n_points; i++) n += tui_perf_find(f, false, f->tier, f->threads, f->point[i].depth) == &f->point[i];
         return n > 1;
     case PERF_KERNELS: return tui_perf_find(f, f->prefill, CUT_TIER_REF, f->threads, 0) != NULL;
+    case PERF_SAME: return f->n_same > 0 && f->same_tier == f->tier;
     case PERF_STEPS: case PERF_DIFF: case PERF_PANELS: break;
     }
     return true;
@@ -66,6 +69,7 @@ static unsigned key_panel(void *self, int key) {
     static const struct { int key; enum perf_panel panel; enum tui_perf_op op; } to[] = {
         { 't', PERF_SWEEP, TUI_PERF_THREADS }, { 'w', PERF_GANTT, TUI_PERF_STEPS },      { 'r', PERF_ROOF, TUI_PERF_STEPS },
         { 'c', PERF_CONTEXT, TUI_PERF_CONTEXT }, { 'K', PERF_KERNELS, TUI_PERF_KERNELS },
+        { '=', PERF_SAME, TUI_PERF_SAME },
     };
     struct perf_view *v = self;
     for (size_t i = 0; v->perf && i < sizeof to / sizeof *to; i++) {
@@ -127,8 +131,34 @@ static unsigned key_diff(void *self, int key) {
     (void)key;
     if (!v->runs) v->runs = tui_alloc(MOST, sizeof *v->runs);
     v->menu_list = (struct tui_list){ .n = tui_perf_list(v->runs, MOST) };
-    v->menu = v->menu_list.n > 0;
+    v->menu = v->menu_list.n > 0 ? PERF_MENU_RUNS : PERF_NO_MENU;
     if (!v->menu) tui_app_say(v->app, TUI_WARN, "no run was saved yet: S saves what is measured");
+    return looked(v);
+}
+
+/* Where threads run; what is in use now is marked. */
+static unsigned key_pin(void *self, int key) {
+    struct perf_view *v = self;
+    const struct tui_perf *p = v->perf;
+    (void)key;
+    if (!p) return looked(v);
+    memset(v->marked, 0, sizeof v->marked);
+    for (int i = 0; i < p->machine.n_cpu; i++)
+        for (int k = 0; k < p->pin.n; k++) v->marked[i] = v->marked[i] || p->machine.cpu[i].id == p->pin.cpu[k];
+    v->place = 0;
+    v->menu = PERF_MENU_PLACES;
+    return looked(v);
+}
+
+/* The load there is ends; or which one shall begin? */
+static unsigned key_load(void *self, int key) {
+    struct perf_view *v = self;
+    (void)key;
+    if (v->perf && v->perf->load) post(v, (struct tui_perf_ask){ .op = TUI_PERF_LOAD, .load = TUI_PERF_QUIET }, NULL);
+    else if (v->perf) {
+        v->menu_list = (struct tui_list){ .n = TUI_PERF_LOADS - 1 };
+        v->menu = PERF_MENU_LOADS;
+    }
     return looked(v);
 }
 
@@ -160,11 +190,14 @@ static const struct tui_key keys[] = {
     { 'w', "who waits", "who waits: a layer's Gantt", key_panel },
     { 'c', "context", "speed by context length", key_panel },
     { 'x', "what if", "roofs of other formats", key_what_if },
+    { '=', "same bytes", "are the bytes the same?", key_panel },
+    { 'p', "pin", "tie threads to processors", key_pin },
+    { 's', "load", "a competing load; ends it", key_load },
+    { 'S', "save", "save all figures as JSON", key_save },
+    { 'D', "diff", "compare with a saved run", key_diff },
     { ']', "layer", "layer of the Gantt picture", key_layer },
     { '[', NULL, NULL, key_layer },
     { TUI_KEY_ENTER, "use", "use the row from now on", key_enter },
-    { 'S', "save", "save all figures as JSON", key_save },
-    { 'D', "diff", "compare with a saved run", key_diff },
     { 'B', "braille", "braille, blocks or ASCII", key_level },
     { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
     { TUI_KEY_BACKTAB, NULL, NULL, key_pane },
@@ -181,22 +214,29 @@ static void compare_with(struct perf_view *v, const char *run) {
     focus(v, PERF_DIFF);
 }
 
+static void choose(struct perf_view *v) {
+    if (v->menu == PERF_MENU_RUNS) compare_with(v, v->runs[v->menu_list.cursor]);
+    else if (v->menu == PERF_MENU_LOADS)
+        post(v, (struct tui_perf_ask){ .op = TUI_PERF_LOAD, .load = (enum tui_perf_load)(v->menu_list.cursor + 1) }, NULL);
+    else post(v, (struct tui_perf_ask){ .op = TUI_PERF_PIN, .pin = perf_marked(v) }, NULL);
+}
+
 static void menu_key(struct perf_view *v, int key) {
-    if (tui_list_key(&v->menu_list, key, 12)) return;
-    if (key == TUI_KEY_ENTER) compare_with(v, v->runs[v->menu_list.cursor]);
-    if (key == TUI_KEY_ENTER || key == TUI_KEY_ESC || key == 'q' || key == 'D') v->menu = false;
+    if (v->menu == PERF_MENU_PLACES ? perf_place_key(v, key) : tui_list_key(&v->menu_list, key, 12)) return;
+    if (key == TUI_KEY_ENTER) choose(v);
+    if (key == TUI_KEY_ENTER || key == TUI_KEY_ESC || key == 'q' || key == 'D' || key == 's' || key == 'p') v->menu = PERF_NO_MENU;
 }
 
 static void back(struct perf_view *v) {
     if (v->perf && v->perf->job[0]) post(v, (struct tui_perf_ask){ .op = TUI_PERF_STOP }, NULL);
     else if (v->what_if && v->focus == PERF_ROOF) v->what_if = false;
-    else focus(v, v->focus == PERF_DIFF ? PERF_CONTEXT : PERF_SWEEP);
+    else focus(v, v->focus == PERF_DIFF || v->focus == PERF_SAME ? PERF_CONTEXT : PERF_SWEEP);
 }
 
 static unsigned any_key(void *self, int key) {
     struct perf_view *v = self;
     struct tui_list *l = v->focus == PERF_SWEEP ? &v->table : v->focus == PERF_ROOF ? &v->ops : v->focus == PERF_KERNELS ? &v->kernels
-                       : v->focus == PERF_GANTT ? &v->gantt : v->focus == PERF_DIFF ? &v->diff : NULL;
+                       : v->focus == PERF_GANTT ? &v->gantt : v->focus == PERF_DIFF ? &v->diff : v->focus == PERF_SAME ? &v->same : NULL;
     int rows = v->area[v->focus].h > 6 ? v->area[v->focus].h - 4 : 3;
     if (v->menu) menu_key(v, key);
     else if (key == TUI_KEY_ESC) back(v);
@@ -226,6 +266,7 @@ static void draw_narrow(struct perf_view *v, struct tui_area a) {
     case PERF_ROOF: perf_draw_roof(v, a); return;
     case PERF_GANTT: perf_draw_gantt(v, a); return;
     case PERF_DIFF: perf_draw_diff(v, a); return;
+    case PERF_SAME: perf_draw_same(v, a); return;
     case PERF_CONTEXT: case PERF_KERNELS:
         perf_draw_context(v, tui_cut_top(&a, a.h / 2 + 1));
         perf_draw_kernels(v, a);
@@ -249,6 +290,7 @@ static void draw_wide(struct perf_view *v, struct tui_area a) {
     perf_draw_roof(v, a);
     perf_draw_gantt(v, right);
     if (v->below == PERF_DIFF) { perf_draw_diff(v, bottom); return; }
+    if (v->below == PERF_SAME) { perf_draw_same(v, bottom); return; }
     perf_draw_kernels(v, tui_cut_right(&bottom, bottom.w / 2 - 6));
     perf_draw_context(v, bottom);
 }
@@ -261,7 +303,9 @@ void perf_draw(struct perf_view *v, struct tui_area a) {
     }
     if (a.w >= 120 && a.h >= 33) draw_wide(v, a);
     else draw_narrow(v, a);
-    if (v->menu) perf_draw_menu(v, a);
+    if (v->menu == PERF_MENU_RUNS) perf_draw_menu(v, a);
+    else if (v->menu == PERF_MENU_LOADS) perf_draw_loads(v, a);
+    else if (v->menu == PERF_MENU_PLACES) perf_draw_places(v, a);
 }
 
 static void draw(void *self, struct tui_area a) {
@@ -279,6 +323,12 @@ static void status_machine(const struct perf_view *v, struct tui_area row) {
     const struct tui_perf_machine *m = &p->machine;
     int noisy = 0;
     for (int i = 0; i < p->n_points; i++) noisy += p->point[i].at.tps.noisy;
+    if (p->load) {
+        int x = tui_textf(row, 0, 0, TUI_WARN, "load: %s", tui_perf_load_name(p->load));
+        if (v->times) x = tui_textf(row, x, 0, TUI_WARN, ", %.0f s left", fmax(0, p->load_ends - cut_clock()));
+        tui_text(row, x, 0, TUI_WARN, "; s ends it");
+        return;
+    }
     if (!p->n_points) { tui_text(row, 0, 0, TUI_TEXT, "b measures everything, a part at a time; t, K, r, w, c one part of it"); return; }
     if (!v->times) { tui_text(row, 0, 0, TUI_TEXT, "medians, the first round dropped"); return; }
     bool loaded = m->load > 0.5 + 0.25 * m->cpus;
@@ -300,7 +350,9 @@ static void status(void *self, struct tui_area row) {
     if (p && p->job[0]) {
         if (p->rate > 0) snprintf(rate, sizeof rate, "  %s tok/s", perf_tps(v, p->rate, b));
         if (p->left >= 0.5) snprintf(left, sizeof left, "  %.0f s left", p->left);
-        if (v->times) tui_textf(row, 0, 0, TUI_WARN, "%3.0f %%%s  Esc stops  %s%s", 100 * p->part, left, p->job, rate);
+        char line[320];
+        snprintf(line, sizeof line, "%3.0f %%%s  Esc stops  %s%s", 100 * p->part, left, p->job, rate);
+        if (v->times) tui_text_fit(row, 0, row.w, 0, TUI_WARN, line);
         else tui_text(row, 0, 0, TUI_WARN, "measuring   Esc stops");
     } else if (s->err.code && strcmp(s->err.msg, v->read))
         tui_text_fit(row, 0, row.w, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);
@@ -329,11 +381,19 @@ static void snap(void *self) {
     v->perf = tui_app_snap(v->app)->perf;
 }
 
-/* The view keeps its own status row, so it counts among those that do something of their own. */
+/* The view keeps its own status row, so it counts among those that do something of their own. A load ends when the reader leaves, or
+ * forgets it; until then its seconds are counted down. */
 static int tick(void *self, bool front) {
-    (void)self;
-    (void)front;
-    return -1;
+    struct perf_view *v = self;
+    const struct tui_perf *p = v->perf = tui_app_snap(v->app)->perf;
+    if (!p || !p->load) return -1;
+    if (!front || cut_clock() > p->load_ends) {
+        post(v, (struct tui_perf_ask){ .op = TUI_PERF_LOAD, .load = TUI_PERF_QUIET }, NULL);
+        return -1;
+    }
+    if (!v->times) return -1;
+    tui_app_redraw(v->app);
+    return 1000;
 }
 
 const struct tui_view_class tui_view_perf = {

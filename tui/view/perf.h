@@ -1,24 +1,28 @@
 /* perf.h - threads, roofline and where the time goes, between its files: state and keys (perf.c), threads (perf_sweep.c), a pass
- * by its steps (perf_steps.c), roofline (perf_roof.c), contexts, kernels and saved runs (perf_tables.c). */
+ * by its steps (perf_steps.c), roofline (perf_roof.c), contexts, kernels and saved runs (perf_tables.c), the same bytes or not (perf_same.c), where threads run and what
+ * competes with them (perf_place.c). */
 #ifndef TUI_VIEW_PERF_H
 #define TUI_VIEW_PERF_H
 
 #include "tui/app.h"
 #include "tui/perf.h"
 
-enum perf_panel { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS, PERF_DIFF, PERF_PANELS };
+enum perf_panel { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS, PERF_DIFF, PERF_SAME, PERF_PANELS };
+enum perf_menu { PERF_NO_MENU, PERF_MENU_RUNS, PERF_MENU_LOADS, PERF_MENU_PLACES };
 
 struct perf_view {
     struct tui_app *app;
     const struct tui_perf *perf;       /* the snapshot's; NULL: no model is open */
     bool times;                        /* false: figures that depend on the clock show as "~", and are no points of a plot */
-    enum perf_panel focus, below;      /* below: what the last row of a large screen holds, PERF_CONTEXT or PERF_DIFF */
+    enum perf_panel focus, below;      /* below: what the last row of a large screen holds: PERF_CONTEXT, PERF_DIFF or PERF_SAME */
     enum tui_plane_level level;
     bool what_if;
     int layer;                         /* of the Gantt picture; n_layer: what comes after the layers */
-    struct tui_list table, ops, kernels, gantt, diff;
-    bool menu;                         /* of saved runs */
-    struct tui_list menu_list;
+    struct tui_list table, ops, kernels, gantt, diff, same;
+    enum perf_menu menu;
+    struct tui_list menu_list;         /* of runs or loads */
+    bool marked[64];                   /* of the places: machine.cpu[i] is to be used; */
+    int place;                         /* the one under the cursor */
     char (*runs)[24];
     char read[240];                    /* what the status row said when the last key came */
     struct tui_area area[PERF_PANELS]; /* where the panels were drawn last; empty: they were not */
@@ -45,7 +49,14 @@ void perf_draw_roof(struct perf_view *v, struct tui_area a);
 void perf_draw_context(struct perf_view *v, struct tui_area a);
 void perf_draw_kernels(struct perf_view *v, struct tui_area a);
 void perf_draw_diff(struct perf_view *v, struct tui_area a);
+void perf_draw_same(struct perf_view *v, struct tui_area a);
 void perf_draw_menu(struct perf_view *v, struct tui_area screen);
+void perf_draw_loads(struct perf_view *v, struct tui_area screen);
+void perf_draw_places(struct perf_view *v, struct tui_area screen);
+/* A key of the places' overlay: marks, moves. False: not one of these. */
+bool perf_place_key(struct perf_view *v, int key);
+/* What is marked, in the order of the cores. */
+struct tui_perf_pin perf_marked(const struct perf_view *v);
 /* All of them, as the size allows. */
 void perf_draw(struct perf_view *v, struct tui_area a);
 

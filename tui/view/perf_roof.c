@@ -215,5 +215,6 @@ void perf_draw_roof(struct perf_view *v, struct tui_area a) {
     else if (list) draw_list(v, side, q, n);
     if (!large || !n) return;
     draw_selected(v, foot, 0, &q[v->ops.cursor]);
-    tui_textf(foot, 1, 2, TUI_DIM, "peaks measured here; %s read again and again, as a pass does", tui_bytes(p->peaks_bytes, b3));
+    if (!v->times) tui_textf(foot, 1, 2, TUI_DIM, "peaks measured here; %s read again and again, as a pass does", tui_bytes(p->peaks_bytes, b3));
+    else tui_textf(foot, 1, 2, TUI_DIM, "peaks of %s, reading %s; :peaks measures them again", p->peaks_date, tui_bytes(p->peaks_bytes, b3));
 }

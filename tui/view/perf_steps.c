@@ -156,13 +156,14 @@ static void explain(const struct perf_view *v, const struct tui_perf_profile *f,
     out[0] = 0;
     if (f->step[worst].kind == TUI_PERF_ATTENTION && t > 1 && heads % t)
         snprintf(out, size, "%d heads over %d threads: %d of them get%s one more than the others, who wait.", heads, t, heads % t, heads % t == 1 ? "s" : "");
+    else if (f->load) snprintf(out, size, "A load competes (%s): who shares its processor is late, and all wait for that one.", tui_perf_load_name(f->load));
     else if (t > v->perf->machine.cpus)
         snprintf(out, size, "%d threads on %d processors: one always stands in the queue, and all others wait for it.", t, v->perf->machine.cpus);
 }
 
 void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     const struct tui_perf_profile *f = profile_of(v);
-    char title[96], where[32], b[32], t1[16], cause[128];
+    char title[96], where[32], b[32], t1[16], cause[160];
     int first, end;
     if (!f) {
         perf_nothing(perf_pane(v, a, PERF_GANTT, "threads, a layer", NULL), "w measures who works when, and who waits for whom.");
@@ -173,7 +174,10 @@ void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     snprintf(where, sizeof where, "layer %d", v->layer);
     snprintf(title, sizeof title, "%d thread%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", v->layer == f->n_layer ? "after the layers" : where,
              perf_figure(v, b, "%s", tui_time((double)(f->step[end - 1].t1 - f->step[first].t0) * 1e-9, t1)));
-    struct tui_area in = perf_pane(v, a, PERF_GANTT, title, a.w >= 70 ? "letter: works  dot: waits" : NULL);
+    char place[TUI_PERF_WHERE + 24] = "";
+    if (f->where[0]) snprintf(place, sizeof place, "on %s%s", f->where, f->load ? ", loaded" : "");
+    else if (f->load) snprintf(place, sizeof place, "loaded");
+    struct tui_area in = perf_pane(v, a, PERF_GANTT, title, place[0] ? place : a.w >= 70 ? "letter: works  dot: waits" : NULL);
     double share = 0;
     int worst = worst_barrier(f, first, end, &share), rows = f->threads + 1 < in.h - 3 ? f->threads + 1 : in.h - 3;
     draw_threads(v, f, tui_part(in, 0, 0, in.w, rows), first, end);

@@ -83,12 +83,15 @@ static void draw_counts(struct tui_area in, const struct tui_plane *pl, const in
 
 void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
-    char title[64], right[48] = "", name[96];
+    char title[64], right[80] = "", name[96], where[TUI_PERF_WHERE];
     int count[TUI_PERF_POINTS], n = perf_counts(p, count), best;
     struct cut_usl fit;
     char why[160];
     snprintf(title, sizeof title, "%s tok/s by threads", unit_of(p));
-    snprintf(right, sizeof right, "%s %s", p->type, cut_tier_name(p->tier));
+    int n_right = a.w < 60 && (p->pin.n || p->load) ? 0 : snprintf(right, sizeof right, "%s %s ", p->type, cut_tier_name(p->tier));
+    snprintf(right + n_right, sizeof right - (size_t)n_right, "%s%s%s", p->pin.n ? "on " : "", tui_perf_pin_text(&p->pin, where),
+             !p->load ? "" : p->pin.n ? ", loaded" : "loaded");
+    right[strlen(right) - (right[0] && right[strlen(right) - 1] == ' ')] = 0;
     struct tui_area in = perf_pane(v, a, PERF_SWEEP, title, right);
     if (!n) { perf_nothing(in, "t measures the speed with 1, 2, .. threads; b measures everything there is on this screen."); return; }
     double roof = tui_perf_roof(p), top = v->times ? top_of(p, count, n, roof) : 1, last = count[n - 1];
@@ -135,23 +138,41 @@ static void draw_row(const struct perf_view *v, struct tui_area in, int y, const
     if (wide) tui_text_right(in, x += 7, y, st, perf_figure(v, b, 1e3 / s->tps.median < 9.995 ? "%.3f" : "%.1f", 1e3 / s->tps.median));
 }
 
+/* What tying the threads, or the load, has changed: with the threads set. */
+static int draw_effect(const struct perf_view *v, struct tui_area in, int y) {
+    const struct tui_perf *p = v->perf;
+    const struct tui_perf_point *now = tui_perf_find(p, p->prefill, p->tier, p->threads, 0), *free_ = now ? tui_perf_undisturbed(p, now) : NULL;
+    char b[32], by[TUI_PERF_WHERE + 16] = "", where[TUI_PERF_WHERE];
+    if (p->pin.n) snprintf(by, sizeof by, "on %.18s%s", tui_perf_pin_text(&p->pin, where), p->load ? ", " : "");
+    if (p->load) strcat(by, "loaded");
+    if (!by[0] || y >= in.h) return y;
+    if (!now || !free_) { tui_textf(in, 1, y, TUI_DIM, "%s: t=%d not measured yet", by, p->threads); return y + 1; }
+    double change = 100 * (now->at.tps.median / free_->at.tps.median - 1);
+    bool real = cut_rank_test(now->at.tps.run, now->at.tps.n, free_->at.tps.run, free_->at.tps.n) < 0.05;
+    tui_style st = !real || !v->times ? TUI_TEXT : change > 0 ? TUI_GOOD | TUI_BOLD : TUI_BAD | TUI_BOLD;
+    int x = tui_textf(in, 1, y, st, "%s: %s", by, perf_figure(v, b, "%+.1f%%", change));
+    if (v->times) tui_text_fit(in, x, in.w, y, TUI_DIM, in.w < 44 ? real ? "" : " (noise)" : real ? " beside free and quiet, t as set" : " beside free and quiet: within noise");
+    return y + 1;
+}
+
 static int draw_verdict(const struct perf_view *v, struct tui_area in, int y) {
     const struct tui_perf *p = v->perf;
+    y = draw_effect(v, in, y);
     struct cut_usl fit;
     int best, differs = 0, same = tui_perf_same_bytes(p, &differs);
     char why[160], line[256], b[32];
     if (v->times && tui_perf_best(p, &fit, &best, why)) {
         if (in.w >= 44)
-            tui_textf(in, 1, y++, TUI_DERIVED, "USL fit  serial %s   crosstalk %s", perf_figure(v, b, "%.1f %%", 100 * fit.sigma),
+            tui_textf(in, 1, y++, TUI_DERIVED, "USL fit  serial %s   crosstalk %s", perf_figure(v, b, fit.sigma < 1 ? "%.1f %%" : "> 100 %%", 100 * fit.sigma),
                       perf_figure(v, line, "%.4f", fit.kappa));
-        else tui_textf(in, 1, y++, TUI_DERIVED, "USL serial %s, cross %s", perf_figure(v, b, fit.sigma < 1 ? "%.1f%%" : "%.0f%%", 100 * fit.sigma),
+        else tui_textf(in, 1, y++, TUI_DERIVED, "USL serial %s, cross %s", perf_figure(v, b, fit.sigma < 1 ? "%.1f%%" : ">100%%", 100 * fit.sigma),
                        perf_figure(v, line, "%.3f", fit.kappa));
         snprintf(line, sizeof line, "best t = %d: %s", best, why);
         y = tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y, TUI_GOOD, line);
     }
     if (same >= 0 && y < in.h) {
         if (same) tui_text(in, 1, y++, TUI_TEXT, in.w < 44 ? "same bytes for every t: yes" : "logits: the same bytes for every t: yes");
-        else tui_textf(in, 1, y++, TUI_BAD, "same bytes for every t: no, t=%d differs", differs);
+        else tui_textf(in, 1, y++, TUI_BAD, "same bytes: no, t=%d differs (=)", differs);
     }
     return y;
 }
@@ -169,7 +190,7 @@ void perf_draw_table(struct perf_view *v, struct tui_area a) {
     if (!n) return;
     tui_text(in, 0, 0, TUI_DIM, wide ? "   t   tok/s    +-   eff   GB/s barrier ms/tok" : "    t    tok/s   eff  GB/s wait");
     double one = count[0] == 1 ? tui_perf_find(p, p->prefill, p->tier, 1, 0)->at.tps.median : 0;
-    int below = 5, rows = in.h - 1 - below < 3 ? 3 : in.h - 1 - below;
+    int below = p->pin.n || p->load ? 6 : 5, rows = in.h - 1 - below < 3 ? 3 : in.h - 1 - below;
     if (rows > n) rows = n;
     v->table.n = n;
     tui_list_show(&v->table, rows);

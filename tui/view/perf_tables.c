@@ -62,7 +62,7 @@ void perf_draw_kernels(struct perf_view *v, struct tui_area a) {
     }
     v->kernels.n = CUT_TIER_COUNT - CUT_TIER_REF;
     tui_list_show(&v->kernels, v->kernels.n);
-    tui_text(in, 1, 0, TUI_DIM, "  kernels      tok/s   x ref   max ulp");
+    tui_text(in, 1, 0, TUI_DIM, "  kernels      tok/s   x ref   max ulp  instr/weight");
     for (int t = CUT_TIER_REF; t < CUT_TIER_COUNT && t - CUT_TIER_REF + 1 < in.h; t++) {
         const struct tui_perf_point *q = tui_perf_find(p, p->prefill, (enum cut_tier)t, p->threads, 0);
         int y = t - CUT_TIER_REF + 1;
@@ -75,14 +75,18 @@ void perf_draw_kernels(struct perf_view *v, struct tui_area a) {
             if (v->times && q->at.tps.noisy) tui_put(in, 20, y, TUI_WARN, '!');
             if (ref) tui_text_right(in, 28, y, TUI_TEXT, perf_figure(v, b, "%.1fx", q->at.tps.median / ref->at.tps.median));
             if (!isnan(q->ulps)) tui_text_right(in, 38, y, TUI_TEXT, perf_figure(v, b, q->ulps < 99.5 ? "%.1f" : "%.0f", q->ulps));
-            if (v->times && in.w > 50) tui_bar(in, 40, y, in.w - 41, TUI_SERIES2, q->at.tps.median / most);
+            if (p->counted[t] && v->times)
+                tui_text_right(in, 52, y, isnan(p->instructions[t]) ? TUI_DIM : TUI_TEXT,
+                               isnan(p->instructions[t]) ? "n/a" : perf_figure(v, b, p->instructions[t] < 9.995 ? "%.2f" : "%.1f", p->instructions[t]));
+            if (v->times && in.w > 62) tui_bar(in, 54, y, in.w - 55, TUI_SERIES2, q->at.tps.median / most);
         } else tui_text_right(in, 20, y, TUI_DIM, "-");
         if (v->focus != PERF_KERNELS || t - CUT_TIER_REF != v->kernels.cursor) continue;
         tui_put(in, 0, y, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
         tui_mark_row(in, y, TUI_SELECTED);
     }
     if (in.h > v->kernels.n + 2)
-        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, "the logits' largest difference from ref; Enter: measure with these");
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 100 ? "ulp: the logits' largest difference from ref; instr/weight of decode, counted; Enter: measure with these"
+                                                                    : "ulp: logits from ref's; instr/weight of decode, counted; Enter uses");
 }
 
 /* ---- runs */
