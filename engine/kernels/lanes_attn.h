@@ -114,7 +114,7 @@ static __attribute__((noinline)) void page_scores(const struct cut_attn *a, int 
     } else {
         int i = 0;
         for (; i + W <= n; i += W) {
-            fetch(ahead + 2 * i);
+            __builtin_prefetch(ahead + 2 * i);
             v_store(room + i, v_load_f16((const uint16_t *)k + i));
         }
         if (i < n) v_store_n(room + i, v_load_f16_n((const uint16_t *)k + i, n - i), n - i);
