@@ -30,6 +30,8 @@ struct cut_pool {
     atomic_bool quit;
     pthread_mutex_t lock;
     pthread_cond_t wake, passed;
+    uint32_t turns;                               /* given out */
+    struct slot { _Alignas(CUT_ALIGN) atomic_uint_fast64_t left; } *slot;      /* per thread: see cut_take */
     struct worker { pthread_t id; struct cut_pool *pool; int index; } *worker;     /* [0] is the caller, while it is pinned */
     bool pinned;
 #ifdef CPU_SET
@@ -122,7 +124,8 @@ enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err) 
     pthread_cond_init(&p->passed, NULL);
     p->n = n;
     p->worker = cut_calloc((size_t)n, sizeof *p->worker, "thread pool", err);
-    for (int i = 1; p->worker && i < n; i++) {
+    p->slot = cut_alloc_aligned((size_t)n * sizeof *p->slot, "thread pool", err);
+    for (int i = 1; p->worker && p->slot && i < n; i++) {
         p->worker[i] = (struct worker){ .pool = p, .index = i };
         int e = pthread_create(&p->worker[i].id, NULL, work, &p->worker[i]);
         if (e) {
@@ -131,13 +134,65 @@ enum cut_status cut_pool_new(struct cut_pool **out, int n, struct cut_err *err) 
             return cut_fail(err, CUT_ESYSTEM, "thread %d of %d could not be started: %s", i + 1, n, strerror(e));
         }
     }
-    if (!p->worker) {
+    if (!p->worker || !p->slot) {
         p->n = 1;
         cut_pool_free(p);
         return CUT_ENOMEM;
     }
     *out = p;
     return CUT_OK;
+}
+
+/* ---- sharing out
+ *
+ * What is left of a thread's share is one word, "turn, first unit, end", so that taking from either end is one compare-and-swap. A word of an
+ * earlier turn says that nobody has taken anything yet: the share is then whole, and nobody had to write that down. */
+struct left { int first, end; };
+
+static uint64_t word_of(uint32_t turn, struct left l) { return (uint64_t)turn << 32 | (uint64_t)l.first << 16 | (uint64_t)l.end; }
+
+static struct left left_of(const struct cut_shares *s, uint64_t word, int thread) {
+    if (word >> 32 == s->turn) return (struct left){ (int)(word >> 16 & 0xFFFF), (int)(word & 0xFFFF) };
+    int i0, i1;
+    cut_share((s->n + s->unit - 1) / s->unit, 1, thread, s->n_threads, &i0, &i1);
+    return (struct left){ i0, i1 };
+}
+
+uint32_t cut_pool_turns(struct cut_pool *p, uint32_t n) {
+    if (!p) return 0;
+    p->turns += n;
+    return p->turns - n + 1;                      /* 0 is what the slots begin with */
+}
+
+bool cut_take(struct cut_shares *s, int *i0, int *i1) {
+    if (s->n_threads == 1) {
+        *i0 = s->at;
+        *i1 = s->at = cut_min(s->n, s->at + s->piece);
+        return *i0 < *i1;
+    }
+    const int piece = cut_max(1, s->piece / s->unit);
+    for (;;) {
+        int from = s->thread, most = 0;
+        uint64_t word = atomic_load_explicit(&s->pool->slot[from].left, memory_order_relaxed);
+        struct left l = left_of(s, word, from);
+        if (l.first == l.end) {
+            for (int t = 0; t < s->n_threads; t++) {
+                uint64_t w = atomic_load_explicit(&s->pool->slot[t].left, memory_order_relaxed);
+                struct left other = left_of(s, w, t);
+                if (other.end - other.first > most) most = other.end - other.first, from = t, word = w, l = other;
+            }
+            if (!most) return false;
+        }
+        /* Of another's share at most half, so that both are done at about the same time. */
+        int n = cut_min(piece, most ? (most + 1) / 2 : l.end - l.first);
+        struct left rest = most ? (struct left){ l.first, l.end - n } : (struct left){ l.first + n, l.end };
+        if (!atomic_compare_exchange_strong_explicit(&s->pool->slot[from].left, &word, word_of(s->turn, rest), memory_order_relaxed,
+                                                     memory_order_relaxed))
+            continue;
+        *i0 = (most ? rest.end : l.first) * s->unit;
+        *i1 = cut_min(s->n, *i0 + n * s->unit);
+        return true;
+    }
 }
 
 /* ---- threads and processors */
@@ -191,6 +246,7 @@ void cut_pool_free(struct cut_pool *p) {
     pthread_cond_destroy(&p->wake);
     pthread_cond_destroy(&p->passed);
     free(p->worker);
+    cut_free_aligned(p->slot);
     cut_free_aligned(p);
 }
 

@@ -9,10 +9,12 @@
 #include "engine/run/session.h"
 
 /* What a thread needs to run a step. */
-struct job { struct cut_session *s; struct cut_space *sp; struct cut_prog_step step; int thread, n_threads; };
+struct job { struct cut_session *s; struct cut_space *sp; struct cut_prog_step step; uint32_t turn; int thread, n_threads; };
 
 enum { ROWS = 16,              /* rows of a weight matrix are shared out in this unit */
-       TILE = 128,             /* rows of gate and up taken together, so that SiLU finds them in the cache */
+       TILE = 128,             /* rows taken at a time by many tokens: unpacked for all of them, and still in the cache for SiLU */
+       PIECES = 4,             /* a thread's share for one token: fewer, longer runs of memory are read faster */
+       PIECE_BYTES = 1 << 16,  /* but no shorter than that */
        ALONE = 1 << 18 };      /* bytes that one thread reads in the time another takes to wake */
 
 static const struct cut_node *node(const struct job *j, int i) { return &j->s->graph.node[i]; }
@@ -144,31 +146,40 @@ static void sample(const struct job *j, int i, int r) {
 
 /* ---- dividing a step among the threads */
 
+/* The rows of a matrix product (or several) shared out: n of them, like those of node i. */
+static struct cut_shares shares(const struct job *j, int i, int n) {
+    int piece = TILE, unit = ROWS;
+    const struct cut_tensor_info *w = node(j, i)->w;
+    if (rows(j, i) == 1) piece = j->n_threads == 1 ? n : cut_max(n / (j->n_threads * PIECES), (int)(PIECE_BYTES / (w->bytes / w->ne[1])));
+    while (n / unit >= 0xFFFF) unit *= 2;
+    return (struct cut_shares){ .pool = j->s->opts.pool, .turn = j->turn, .thread = j->thread, .n_threads = j->n_threads, .n = n, .unit = unit,
+                                .piece = (int)cut_round_up((size_t)piece, (size_t)unit) };
+}
+
 /* Rows of several products one after the other, as if they were one matrix. */
 static void matmuls(const struct job *j, int first, int n) {
-    int total = 0, r0, r1, base = 0;
+    int total = 0, r0, r1;
     for (int i = first; i < first + n; i++) total += (int)cut_round_up((size_t)width(j, i), ROWS);
-    cut_share(total, ROWS, j->thread, j->n_threads, &r0, &r1);
-    for (int i = first; i < first + n; base += (int)cut_round_up((size_t)width(j, i), ROWS), i++)
-        matmul(j, i, cut_max(0, r0 - base), cut_min(width(j, i), r1 - base));
+    for (struct cut_shares s = shares(j, first, total); cut_take(&s, &r0, &r1);)
+        for (int i = first, base = 0; i < first + n; base += (int)cut_round_up((size_t)width(j, i), ROWS), i++)
+            matmul(j, i, cut_max(0, r0 - base), cut_min(width(j, i), r1 - base));
 }
 
 static void gate_up(const struct job *j, int gate) {
-    int r0, r1, tile = rows(j, gate) > 1 ? TILE : width(j, gate);        /* one token's fit anyway, and long runs are read faster */
-    cut_share(width(j, gate), ROWS, j->thread, j->n_threads, &r0, &r1);
-    for (int c0 = r0; c0 < r1; c0 += tile) {
-        int c1 = cut_min(c0 + tile, r1);
-        matmul(j, gate, c0, c1);
-        matmul(j, gate + 1, c0, c1);
-        for (int t = 0; t < rows(j, gate); t++) silu_mul(j, gate + 2, t, c0, c1);
+    int r0, r1;
+    for (struct cut_shares s = shares(j, gate, width(j, gate)); cut_take(&s, &r0, &r1);) {
+        matmul(j, gate, r0, r1);
+        matmul(j, gate + 1, r0, r1);
+        for (int t = 0; t < rows(j, gate); t++) silu_mul(j, gate + 2, t, r0, r1);
     }
 }
 
 static void matmul_add(const struct job *j, int i) {
     int r0, r1;
-    cut_share(width(j, i), ROWS, j->thread, j->n_threads, &r0, &r1);
-    matmul(j, i, r0, r1);
-    for (int t = 0; t < rows(j, i) && r0 < r1; t++) add(j, i + 1, t, r0, r1);
+    for (struct cut_shares s = shares(j, i, width(j, i)); cut_take(&s, &r0, &r1);) {
+        matmul(j, i, r0, r1);
+        for (int t = 0; t < rows(j, i); t++) add(j, i + 1, t, r0, r1);
+    }
 }
 
 /* Later tokens see more cells, so items go round the threads in turn instead of in stretches. */
@@ -334,13 +345,13 @@ void cut_pass_rewind(struct cut_session *s, int pass) {
     s->T = s->O = 0;
 }
 
-struct pass_job { struct cut_session *s; struct cut_space *sp; int from, to; struct cut_span *span; };   /* span: NULL, nobody looks */
+struct pass_job { struct cut_session *s; struct cut_space *sp; int from, to; uint32_t turn; struct cut_span *span; };   /* span: or NULL */
 
 static void run_steps(void *arg, int thread, int n_threads) {
     const struct pass_job *p = arg;
     struct cut_session *s = p->s;
     for (int i = p->from; i < p->to; i++) {
-        struct job j = { s, p->sp, p->sp->program.step[i], thread, n_threads };
+        struct job j = { s, p->sp, p->sp->program.step[i], p->turn + (uint32_t)(i - p->from), thread, n_threads };
         struct cut_span *span = p->span ? p->span + (size_t)i * (size_t)n_threads + thread : NULL;
         if (span) span->t0 = cut_clock_ns() - s->profiler.start;
         run_step(&j);
@@ -354,7 +365,8 @@ static void run_steps(void *arg, int thread, int n_threads) {
 }
 
 enum cut_status cut_pass_run_fused(struct cut_session *s, struct cut_err *err) {
-    struct pass_job p = { s, &s->fused, 0, s->fused.program.n_steps, s->profiler.on ? s->profiler.span : NULL };
+    int n = s->fused.program.n_steps;
+    struct pass_job p = { s, &s->fused, 0, n, cut_pool_turns(s->opts.pool, (uint32_t)n), s->profiler.on ? s->profiler.span : NULL };
     atomic_store(&s->stop_after, p.to);
     cut_pool_run(s->opts.pool, run_steps, &p);
     if (p.span) s->profiler.wall = cut_clock_ns() - s->profiler.start;
@@ -371,7 +383,7 @@ enum cut_status cut_pass_run_fused(struct cut_session *s, struct cut_err *err) {
 
 /* A step shorter than it takes to wake the pool runs on this thread alone; the bytes are the same, and its time is its own. */
 void cut_pass_run_node(struct cut_session *s, int i) {
-    struct pass_job p = { s, &s->kept, i, i + 1, NULL };
+    struct pass_job p = { s, &s->kept, i, i + 1, cut_pool_turns(s->opts.pool, 1), NULL };
     uint64_t bytes, flops;
     cut_session_cost(s, i, &bytes, &flops);
     bool brief = bytes < ALONE && flops < 4 * ALONE;
