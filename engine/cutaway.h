@@ -776,7 +776,8 @@ enum cut_status cut_generate(struct cut_session *s, struct cut_sampler *sm, cons
                              const struct cut_generate_opts *o, cut_emit_fn emit, void *user,
                              struct cut_generate_stats *stats, struct cut_err *err);
 
-/* Measure prefill of p tokens from an empty cache, then n single tokens behind `depth` others, r times after a warm-up round.
+/* Measure prefill of p tokens, then n single tokens, both behind `depth` others, r times after a warm-up round. The others are not
+ * evaluated: their cells hold numbers at random, which are as fast to read.
  * n_seq sequences (0: one; at most the session's) decode together, a token each in a pass; decode_tps counts those of all.
  * progress (may be NULL) is told the part done, 0 to 1; returning false stops. */
 struct cut_bench_opts { int p, n, r, depth, n_seq; };
@@ -784,6 +785,9 @@ struct cut_bench_round { double prefill_tps, decode_tps; };
 struct cut_bench_result {
     double prefill_tps, decode_tps;    /* medians */
     struct cut_bench_round round[64];  /* r of them */
+    /* What the engine counted in a round: the p tokens of prefill, and the n of decode of every sequence. Cells of the cache count
+     * for each token that sees them. */
+    uint64_t prefill_bytes, prefill_flops, decode_bytes, decode_flops;
 };
 enum cut_status cut_bench(struct cut_session *s, const struct cut_bench_opts *o, cut_progress_fn progress, void *user,
                           struct cut_bench_result *out, struct cut_err *err);

@@ -295,6 +295,31 @@ enum cut_status cut_session_fork(struct cut_session *s, int src, int dst, struct
     return CUT_OK;
 }
 
+enum cut_status cut_session_pad(struct cut_session *s, int seq, const int32_t *ids, int n, struct cut_err *err) {
+    enum { NUMBERS = 1 << 14 };
+    enum cut_status st = check_seq(s, seq, err);
+    if (st) return st;
+    int len = s->seq_len[seq], width = s->kv.n_head_kv * s->kv.head_dim;
+    if (len != s->kv.seq[seq].n || (s->cur >= 0 && s->pc < s->graph.n))
+        return cut_fail(err, CUT_EUSAGE, "pad: sequence %d has tokens that are not evaluated yet", seq);
+    if (n > s->opts.n_ctx - len)
+        return cut_fail(err, CUT_EFULL, "the context is full: %d tokens more than its %d cells hold (%d in use)", n, s->opts.n_ctx, len);
+    float *x = cut_calloc((size_t)(NUMBERS + width), sizeof *x, "numbers at random", err);
+    if (!x) return CUT_ENOMEM;
+    uint64_t rng = 1;
+    for (int i = 0; i < NUMBERS + width; i++) x[i] = 2 * cut_rng_float(&rng) - 1;
+    for (int i = 0; i < n && !st; i++) {
+        if ((st = cut_kv_append(&s->kv, seq, err))) break;
+        for (int il = 0; il < s->kv.n_layer; il++)
+            cut_kv_store(&s->kv, &s->kern, il, seq, len + i, x + cut_rng_next(&rng) % NUMBERS, x + cut_rng_next(&rng) % NUMBERS);
+        s->seq_ids[(size_t)seq * (size_t)s->opts.n_ctx + (size_t)(len + i)] = ids[i];
+        s->seq_len[seq]++;
+    }
+    free(x);
+    forget_history(s);
+    return st;
+}
+
 void cut_session_reset(struct cut_session *s) {
     for (int i = 0; i < s->opts.n_seq; i++) {
         cut_kv_truncate(&s->kv, i, 0);

@@ -96,6 +96,9 @@ struct cut_session {
 void cut_session_repack(struct cut_session *s);
 /* What a pass reads of the weights of node i, a matrix product. */
 uint64_t cut_session_weight_bytes(const struct cut_session *s, int i);
+/* Make a sequence n tokens longer without evaluating them: their cells get numbers at random. What a cache holds does not matter to
+ * the speed of reading it, and filling it so is a thousand times faster. Nothing may be queued; the history begins anew. */
+enum cut_status cut_session_pad(struct cut_session *s, int seq, const int32_t *ids, int n, struct cut_err *err);
 
 /* ---- pass.c */
 /* Where the two steps stand that are not kernels. */

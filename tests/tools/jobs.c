@@ -210,8 +210,17 @@ TEST(bench_decodes_behind_others_and_in_several_sequences) {
     struct cut_bench_result out;
     CHECK(cut_bench(three, &o, NULL, NULL, &out, &r.err) == CUT_OK && out.decode_tps > 0, "%s", r.err.msg);
     struct cut_counters c = cut_session_counters(three);
-    CHECK(c.tokens == 3 * (20 + 3 * 4), "the depth once, then three rounds: %llu", (unsigned long long)c.tokens);
-    CHECK(c.passes == 3 + 3 * 4, "the sequences share a pass");
+    CHECK(c.tokens == 3 * 3 * 4, "three rounds, and none for the depth: %llu", (unsigned long long)c.tokens);
+    CHECK(c.passes == 3 * 4, "the sequences share a pass");
+    CHECK(out.decode_bytes == c.bytes / 3 && out.decode_flops == c.flops / 3, "every round does the same work");
+    uint64_t deep = out.decode_bytes, deep_flops = out.decode_flops;
+    o.depth = 0;
+    CHECK(cut_bench(three, &o, NULL, NULL, &out, &r.err) == CUT_OK, "%s", r.err.msg);
+    const struct cut_config *m = cut_model_config(r.model);
+    uint64_t cells = 20 * 3 * 4, kv = (uint64_t)(m->n_layer * m->n_head_kv * m->head_dim);
+    CHECK(deep - out.decode_bytes == cells * kv * 2 * sizeof(float), "20 cells more for each token: %llu bytes",
+          (unsigned long long)(deep - out.decode_bytes));
+    CHECK(deep_flops - out.decode_flops == cells * (uint64_t)(m->n_layer * m->n_head * m->head_dim) * 4);
     cut_session_free(three);
     tear_down(&r);
 }
@@ -237,6 +246,7 @@ TEST(bench_refuses_by_name) {
         { { 1, 1, 0, 0, 0 }, "-r 0: must be in [1, 64]" },
         { { 1, 1, 65, 0, 0 }, "-r 65: must be in [1, 64]" },
         { { 0, 4, 1, 61, 0 }, "--depth 61: must be in [0, 60], the context less the tokens of decode" },
+        { { 9, 4, 1, 56, 0 }, "--depth 56: must be in [0, 55], the context less the tokens of prefill" },
         { { 0, 4, 1, 0, 2 }, "--sequences 2: must be in [1, 1], those of the session" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
