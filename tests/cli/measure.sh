@@ -16,6 +16,8 @@ exits "bench: not a list" 1 "-p 8,,9: not a whole number" bench "$model" -p 8,,9
 exits "bench: -t 0" 1 "-t 1,0: must be at least 1" bench "$model" -t 1,0
 exits "bench: too many numbers" 1 "at most 16 numbers" bench "$model" -p 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
 exits "bench: --depth without room for it is no question: the context follows" 0 "median" bench "$model" -p 0 -n 2 -d 30 -r 1
+exits "bench: depths beside what depth 0 lets expect" 0 "time  limit" bench "$model" -p 8 -n 4 -t 1 -d 0,40 -r 2
+same "bench: one of two depths can be predicted" "$(printf '%s\n' "$out" | grep -cE '(bytes|flops)$')" 1
 exits "peaks" 0 "read" bench --peaks -t 1
 same "peaks: floats and bytes" "$(printf '%s\n' "$out" | grep -c "^f32\|^int8\|^bf16")" "$(printf '%s\n' "$out" | grep -c 'Gop/s')"
 exits "peaks as CSV" 0 "kind,tier,instruction,threads,rate,median" bench --peaks -t 1 -o csv

@@ -14,6 +14,8 @@ struct row {
     int threads, seqs, depth, p, n;
     struct cut_bench_result r;
     struct cut_speed prefill, decode;
+    double want_prefill, want_decode;          /* predicted from depth 0; 0: not */
+    bool by_flops;                             /* decode: the prediction is arithmetic's, not memory's */
 };
 struct bench {
     struct cli_engine e;
@@ -53,7 +55,7 @@ static void print_rounds(const struct bench *b) {
     print_heading(b);
     printf("; threads %d", r->threads);
     if (r->seqs > 1) printf(", %d sequences", r->seqs);
-    if (r->depth) printf(", decode behind %d tokens", r->depth);
+    if (r->depth) printf(", behind %d tokens", r->depth);
     printf("\n\ntokens/s     prefill %-6d  decode %d\n", r->p, r->n);
     for (int i = 0; i < b->rounds; i++) printf("round %-3d  %14.2f  %10.2f\n", i + 1, r->r.round[i].prefill_tps,
                                                r->r.round[i].decode_tps);
@@ -67,6 +69,30 @@ static const char *speed_text(char buf[48], const struct cut_speed *s) {
     if (!s->n) snprintf(buf, 48, "-");
     else snprintf(buf, 48, "%.2f (%.2f-%.2f)%s", s->median, s->q1, s->q3, s->noisy ? " ~" : "");
     return buf;
+}
+
+/* "1234.5  1300.2  1.05", measured, predicted, and how much longer it took; or dashes. */
+static const char *predicted_text(char buf[48], const struct cut_speed *is, double want) {
+    if (is->n && want > 0) snprintf(buf, 48, "%10.2f  %10.2f  %4.2f", is->median, want, want / is->median);
+    else snprintf(buf, 48, "%10s  %10s  %4s", "-", "-", "-");
+    return buf;
+}
+
+static void print_predictions(const struct bench *b) {
+    char prefill[48], decode[48];
+    bool any = false;
+    for (int i = 0; i < b->n_rows; i++) {
+        const struct row *r = &b->row[i];
+        if (!r->want_prefill && !r->want_decode) continue;
+        if (!any) printf("\nthreads  seqs  depth  %6s  %10s  %10s  time  %6s  %10s  %10s  time  limit\n", "p", "prefill", "predicted", "n",
+                         "decode", "predicted");
+        any = true;
+        printf("%7d %5d %6d  %6d  %s  %6d  %s  %s\n", r->threads, r->seqs, r->depth, r->p,
+               predicted_text(prefill, &r->prefill, r->want_prefill), r->n, predicted_text(decode, &r->decode, r->want_decode),
+               !r->want_decode ? "-" : r->by_flops ? "flops" : "bytes");
+    }
+    if (any) printf("\npredicted: the time at depth 0, and for what comes on top its flops at the peak of float multiply-adds or (decode) its\n"
+                    "bytes at the speed of depth 0, whichever takes longer: the limit. time: measured by predicted\n");
 }
 
 static void print_table(const struct bench *b) {
@@ -84,6 +110,7 @@ static void print_table(const struct bench *b) {
                speed_text(decode, &r->decode), weights_read(b, r) / 1e9);
     }
     printf("\nmedian (quartiles); ~: they are more than 5 %% apart\n");
+    print_predictions(b);
 }
 
 static void print_markdown(const struct bench *b) {
@@ -92,7 +119,7 @@ static void print_markdown(const struct bench *b) {
            "| --- | --- | --- | ---: | ---: | ---: | --- | ---: |\n");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        if (r->p) printf("| %s | %s | %s | %d | 1 | 0 | prefill %d | %s |\n", b->name, b->type, b->tier, r->threads, r->p,
+        if (r->p) printf("| %s | %s | %s | %d | 1 | %d | prefill %d | %s |\n", b->name, b->type, b->tier, r->threads, r->depth, r->p,
                          speed_text(prefill, &r->prefill));
         if (r->n) printf("| %s | %s | %s | %d | %d | %d | decode %d | %s |\n", b->name, b->type, b->tier, r->threads, r->seqs,
                          r->depth, r->n, speed_text(decode, &r->decode));
@@ -122,6 +149,9 @@ static void json_row(struct cut_json *j, const struct bench *b, const struct row
     cut_json_int(j, "n", r->n);
     cut_json_int(j, "sequences", r->seqs);
     cut_json_int(j, "depth", r->depth);
+    if (r->want_prefill) cut_json_num(j, "predicted_prefill", r->want_prefill);
+    if (r->want_decode) cut_json_num(j, "predicted_decode", r->want_decode);
+    if (r->want_decode) cut_json_str(j, "predicted_limit", r->by_flops ? "flops" : "bytes", 5);
     cut_json_bool(j, "noisy", r->prefill.noisy || r->decode.noisy);
     cut_json_num(j, "weights_bytes_per_s", weights_read(b, r));
     cut_json_open(j, "rounds", '[');
@@ -147,13 +177,39 @@ static void print_json(const struct bench *b) {
 
 /* ---- measuring */
 
+/* What depth 0 lets expect of this depth, if it was measured: more cells are read and multiplied, and nothing else changes. Cells read by
+ * several tokens of a prefill are read once for many of them, so there flops decide. */
+static enum cut_status predict(struct bench *b, struct row *r, enum cut_tier tier, struct cut_err *err) {
+    const struct row *base = b->row;
+    while (base < r && (base->depth || base->threads != r->threads || base->seqs != r->seqs || base->p != r->p || base->n != r->n)) base++;
+    if (base == r) return CUT_OK;
+    struct cut_peaks *p = calloc(1, sizeof *p);
+    if (!p) return cut_fail(err, CUT_ENOMEM, "out of memory: the machine's peaks");
+    enum cut_status st = cut_peaks(p, &(struct cut_peaks_opts){ .threads = r->threads, .seconds = 0.005, .bytes = 1 << 20 }, NULL, NULL, err);
+    double peak = st ? 0 : cut_peak_rate(p, CUT_PEAK_F32, tier, r->threads);
+    free(p);
+    if (st || !peak) return st;
+    if (r->p) {
+        double t0 = r->p / base->prefill.median, flops = (double)(r->r.prefill_flops - base->r.prefill_flops);
+        r->want_prefill = r->p / (t0 + flops / peak);
+    }
+    if (r->n) {
+        double tokens = (double)r->n * r->seqs, t0 = tokens / base->decode.median, rate = (double)base->r.decode_bytes / t0;
+        double by_bytes = (double)(r->r.decode_bytes - base->r.decode_bytes) / rate;
+        double by_flops = (double)(r->r.decode_flops - base->r.decode_flops) / peak;
+        r->by_flops = by_flops > by_bytes;
+        r->want_decode = tokens / (t0 + (r->by_flops ? by_flops : by_bytes));
+    }
+    return CUT_OK;
+}
+
 static int measure(struct bench *b, struct row *r, const char *file) {
     struct cut_err err = { 0 };
     struct cut_bench_opts o = { .p = r->p, .n = r->n, .r = b->rounds, .depth = r->depth, .n_seq = r->seqs };
     double prefill[64], decode[64];
     b->e.threads = r->threads;
     b->e.sequences = r->seqs;
-    b->e.ctx = r->p > r->depth + r->n ? r->p : r->depth + r->n;
+    b->e.ctx = r->depth + (r->p > r->n ? r->p : r->n);
     int status = cli_engine_open(&b->e, "bench", file);
     if (status != CLI_GO) return status;
     const struct cut_config *c = cut_model_config(b->e.model);
@@ -162,6 +218,7 @@ static int measure(struct bench *b, struct row *r, const char *file) {
     snprintf(b->tier, sizeof b->tier, "%s", cli_engine_kernels(&b->e));
     b->params = c->n_params;
     b->weight_bytes = c->weight_bytes;
+    enum cut_tier tier = cut_session_opts(b->e.session)->tier;
     enum cut_status st = cut_bench(b->e.session, &o, progress, b, &r->r, &err);
     cli_engine_close(&b->e);
     if (st) return cli_error(&err);
@@ -171,8 +228,9 @@ static int measure(struct bench *b, struct row *r, const char *file) {
     }
     cut_speed_of(&r->prefill, prefill, r->p ? b->rounds : 0);
     cut_speed_of(&r->decode, decode, r->n ? b->rounds : 0);
+    if (r->depth) st = predict(b, r, tier, &err);
     b->done++;
-    return CLI_GO;
+    return st ? cli_error(&err) : CLI_GO;
 }
 
 /* Every combination of threads, sequences and depth; within one, the lengths of prefill and of decode side by side. */
@@ -248,7 +306,7 @@ int cli_bench(int argc, char **argv) {
         { 'n', "decode", "LIST", CLI_TEXT, &n, "tokens of decode, 0: none (default 64)", 0, 0 },
         { 't', "threads", "LIST", CLI_TEXT, &threads, "threads that compute (default: all processors)", 0, 0 },
         { 0, "sequences", "LIST", CLI_TEXT, &seqs, "sequences that decode together (default 1)", 0, 0 },
-        { 'd', "depth", "LIST", CLI_TEXT, &depth, "tokens in the cache before decode (default 0)", 0, 0 },
+        { 'd', "depth", "LIST", CLI_TEXT, &depth, "tokens in the cache before (default 0)", 0, 0 },
         { 'r', "rounds", "N", CLI_INT, &b.rounds, "rounds after the warm-up", 1, 64 },
         { 'b', "batch", "N", CLI_INT, &b.e.batch, "tokens in one pass, 0: 512", 0, 1 << 20 },
         { 'o', "output", "table|json|csv|markdown", CLI_CHOICE, &format, "how to print", 0, 0 },
@@ -258,10 +316,10 @@ int cli_bench(int argc, char **argv) {
     };
     const struct cli_spec spec = {
         "bench", "[FILE] [options]",
-        "Measure tokens per second: prefill of a prompt and decode of single tokens, each from an empty cache (decode: behind\n"
-        "--depth tokens), in rounds after a warm-up; the median counts. A LIST is a number, or several: 1,2,4. Lengths of -p and\n"
-        "-n go side by side, all else is combined. Several sequences decode a token each in a pass; the speed is that of all.\n"
-        "Ctrl-C stops.",
+        "Measure tokens per second: prefill of a prompt and decode of single tokens, each from an empty cache or behind --depth\n"
+        "tokens, in rounds after a warm-up; the median counts. A LIST is a number, or several: 1,2,4. Lengths of -p and -n go\n"
+        "side by side, all else is combined. Several sequences decode a token each in a pass; the speed is that of all. Where\n"
+        "the first depth is 0, what it lets expect of the others is printed beside what they were. Ctrl-C stops.",
         opts, sizeof opts / sizeof *opts, 0, 1,
     };
     int status = cli_parse(&spec, argc, argv, &file, &n_args);
