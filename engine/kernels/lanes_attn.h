@@ -77,24 +77,23 @@ INLINE const char *page_after(const struct cut_attn *a, const uint8_t *base, int
     return page_of(a, base, g, j / CUT_KV_PAGE < (n_cells - 1) / CUT_KV_PAGE ? j + CUT_KV_PAGE : j);
 }
 
-/* s[r][c] = q[r] . k[c], for `width` cells of a page; what a row may not see is dropped later. */
-INLINE void key_columns(enum cut_type type, const char *k, const char *ahead, const float *q, int head_dim, float *s, size_t s_stride,
+/* Rows of scores and of weights are STEP apart. s[r][c] = q[r] . k[c], for `width` cells of a page; what a row may not see is dropped later. */
+INLINE void key_columns(enum cut_type type, const char *k, const char *ahead, const float *q, int head_dim, float *s,
                         const int M, const int V, int c, int left) {
     size_t lane = cell_bytes(type);
     vf acc[8][4];
     for (int m = 0; m < M; m++)
         for (int i = 0; i < V; i++) acc[m][i] = v_zero();
     attn_tile(type, k + (size_t)c * lane, CUT_KV_PAGE * lane, left, head_dim, q, (size_t)head_dim, M, V, acc, ahead + (size_t)c * lane);
-    tile_store(s + c, s_stride, left, M, V, acc);
+    tile_store(s + c, STEP, left, M, V, acc);
 }
 
-INLINE void key_rows(enum cut_type type, const char *k, const char *ahead, int width, const float *q, int n_rows, int head_dim, float *s,
-                     size_t s_stride) {
-#define COLUMNS(V, c, left) key_columns(type, k, ahead, qr, head_dim, sr, s_stride, M, V, c, left)
+INLINE void key_rows(enum cut_type type, const char *k, const char *ahead, int width, const float *q, int n_rows, int head_dim, float *s) {
+#define COLUMNS(V, c, left) key_columns(type, k, ahead, qr, head_dim, sr, M, V, c, left)
 #define TILE(rows, r) do { \
         enum { M = rows }; \
         const float *qr = q + (size_t)(r) * (size_t)head_dim; \
-        float *sr = s + (size_t)(r) * s_stride; \
+        float *sr = s + (size_t)(r) * STEP; \
         BY_VECTORS(M, width, COLUMNS); \
     } while (0)
     BY_ROWS(ATTN_M, n_rows, TILE);
@@ -104,13 +103,13 @@ INLINE void key_rows(enum cut_type type, const char *k, const char *ahead, int w
 
 /* The page that holds cell j, as far as it is visible. `room`: for a decoded page, or NULL if that would not pay. */
 static __attribute__((noinline)) void page_scores(const struct cut_attn *a, int g, int j, int n_cells, const float *q, int n_rows,
-                                                  float *s, size_t s_stride, float *room) {
+                                                  float *s, float *room) {
     const char *k = page_of(a, a->k, g, j), *ahead = page_after(a, a->k, g, j, n_cells);
     int width = cut_min(CUT_KV_PAGE, (int)cut_round_up((size_t)(n_cells - j), W)), n = a->head_dim * CUT_KV_PAGE;
     if (a->type == CUT_F32) {
-        key_rows(CUT_F32, k, ahead, width, q, n_rows, a->head_dim, s, s_stride);
+        key_rows(CUT_F32, k, ahead, width, q, n_rows, a->head_dim, s);
     } else if (!room) {
-        key_rows(CUT_F16, k, ahead, width, q, n_rows, a->head_dim, s, s_stride);
+        key_rows(CUT_F16, k, ahead, width, q, n_rows, a->head_dim, s);
     } else {
         int i = 0;
         for (; i + W <= n; i += W) {
@@ -118,28 +117,27 @@ static __attribute__((noinline)) void page_scores(const struct cut_attn *a, int 
             v_store(room + i, v_load_f16((const uint16_t *)k + i));
         }
         if (i < n) v_store_n(room + i, v_load_f16_n((const uint16_t *)k + i, n - i), n - i);
-        key_rows(CUT_F32, (char *)room, (char *)room, width, q, n_rows, a->head_dim, s, s_stride);
+        key_rows(CUT_F32, (char *)room, (char *)room, width, q, n_rows, a->head_dim, s);
     }
 }
 
 /* z[r][d] += sum_j p[r][j] v[j][d], for cells [j0, j0 + n); j0 begins a page. */
-INLINE void value_columns(enum cut_type type, const struct cut_attn *a, int g, int j0, int n, const float *p, size_t p_stride, float *z,
+INLINE void value_columns(enum cut_type type, const struct cut_attn *a, int g, int j0, int n, const float *p, float *z,
                           const int M, const int V, int d, int left) {
     size_t lane = cell_bytes(type), at = (size_t)d * lane, row = (size_t)a->head_dim * lane;
     vf acc[8][4];
     tile_load(z + d, (size_t)a->head_dim, left, M, V, acc);
     for (int j = 0; j < n; j += CUT_KV_PAGE)
-        attn_tile(type, page_of(a, a->v, g, j0 + j) + at, row, left, cut_min(CUT_KV_PAGE, n - j), p + j, p_stride, M, V, acc,
+        attn_tile(type, page_of(a, a->v, g, j0 + j) + at, row, left, cut_min(CUT_KV_PAGE, n - j), p + j, STEP, M, V, acc,
                   page_after(a, a->v, g, j0 + j, a->n_vis) + at);
     tile_store(z + d, (size_t)a->head_dim, left, M, V, acc);
 }
 
-INLINE void value_rows(enum cut_type type, const struct cut_attn *a, int g, int j0, int n, const float *p, size_t p_stride, int n_rows,
-                       float *z) {
-#define COLUMNS(V, d, left) value_columns(type, a, g, j0, n, pr, p_stride, zr, M, V, d, left)
+INLINE void value_rows(enum cut_type type, const struct cut_attn *a, int g, int j0, int n, const float *p, int n_rows, float *z) {
+#define COLUMNS(V, d, left) value_columns(type, a, g, j0, n, pr, zr, M, V, d, left)
 #define TILE(rows, r) do { \
         enum { M = rows }; \
-        const float *pr = p + (size_t)(r) * p_stride; \
+        const float *pr = p + (size_t)(r) * STEP; \
         float *zr = z + (size_t)(r) * (size_t)a->head_dim; \
         BY_VECTORS(M, a->head_dim, COLUMNS); \
     } while (0)
@@ -148,10 +146,9 @@ INLINE void value_rows(enum cut_type type, const struct cut_attn *a, int g, int 
 #undef COLUMNS
 }
 
-static __attribute__((noinline)) void add_values(const struct cut_attn *a, int g, int j0, int n, const float *p, size_t p_stride,
-                                                 int n_rows, float *z) {
-    if (a->type == CUT_F16) value_rows(CUT_F16, a, g, j0, n, p, p_stride, n_rows, z);
-    else value_rows(CUT_F32, a, g, j0, n, p, p_stride, n_rows, z);
+static __attribute__((noinline)) void add_values(const struct cut_attn *a, int g, int j0, int n, const float *p, int n_rows, float *z) {
+    if (a->type == CUT_F16) value_rows(CUT_F16, a, g, j0, n, p, n_rows, z);
+    else value_rows(CUT_F32, a, g, j0, n, p, n_rows, z);
 }
 
 /* What a row carries from step to step: ref.c explains. l is kept as W partial sums, lane by lane. */
@@ -204,7 +201,7 @@ static void attn_rows(const struct cut_attn *a, int g, const float *q, float *z,
 
     for (int j0 = 0; j0 < most; j0 += STEP) {
         int n = cut_min(STEP, most - j0);
-        for (int j = 0; j < n; j += CUT_KV_PAGE) page_scores(a, g, j0 + j, most, qs, n_rows, s + j, STEP, room);
+        for (int j = 0; j < n; j += CUT_KV_PAGE) page_scores(a, g, j0 + j, most, qs, n_rows, s + j, room);
 
         /* Token t sees `sees` cells of this step. All see the first pages whole; the last they see apart. */
         int whole = cut_max(0, cut_min(STEP, a->n_vis - j0)) / CUT_KV_PAGE * CUT_KV_PAGE;
@@ -212,11 +209,11 @@ static void attn_rows(const struct cut_attn *a, int g, const float *q, float *z,
             int sees = cut_min(STEP, a->n_vis + r / n_q - j0);
             if (sees > 0) online_softmax(s + r * STEP, sees, row + r, zs + r * hd, hd);
         }
-        if (whole) add_values(a, g, j0, whole, s, STEP, n_rows, zs);
+        if (whole) add_values(a, g, j0, whole, s, n_rows, zs);
         for (int t = 0; t < n_tokens; t++) {
             int sees = cut_min(STEP, a->n_vis + t - j0);
             if (sees > whole)
-                add_values(a, g, j0 + whole, sees - whole, s + t * n_q * STEP + whole, STEP, n_q, zs + t * n_q * hd);
+                add_values(a, g, j0 + whole, sees - whole, s + t * n_q * STEP + whole, n_q, zs + t * n_q * hd);
         }
     }
     for (int r = 0; r < n_rows; r++)
@@ -247,7 +244,7 @@ static void scores(const struct cut_attn *a, const float *q, int head, float *s)
     for (int j = 0; j < a->n_vis; j += CUT_KV_PAGE) {
         int n = cut_min(CUT_KV_PAGE, a->n_vis - j);
         float all[CUT_KV_PAGE];
-        page_scores(a, g, j, a->n_vis, q, 1, all, CUT_KV_PAGE, NULL);
+        page_scores(a, g, j, a->n_vis, q, 1, all, NULL);
         for (int i = 0; i < n; i++) s[j + i] = all[i] * a->scale;
     }
 }
@@ -275,5 +272,5 @@ static void softmax(float *p, const float *s, int n) {
 
 static void mix(const struct cut_attn *a, const float *p, int head, float *z) {
     memset(z, 0, (size_t)a->head_dim * sizeof *z);
-    add_values(a, head / (a->n_head / a->n_head_kv), 0, a->n_vis, p, 0, 1, z);
+    add_values(a, head / (a->n_head / a->n_head_kv), 0, a->n_vis, p, 1, z);
 }

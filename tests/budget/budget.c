@@ -15,7 +15,7 @@
 #include "engine/kernels/kern.h"
 #include "engine/kernels/panel.h"
 
-enum what { MM_Q8, MM_PANEL, MM_F32, RMS_NORM, QUANTIZE_Q8, SILU_MUL, ROPE, SOFTMAX, ATTN };
+enum what { MM_Q8, MM_PANEL, MM_F32, RMS_NORM, QUANTIZE_Q8, SILU_MUL, ROPE, SOFTMAX, ATTN, ATTN_TOKENS };
 
 /* Shapes: large enough for starts and ends to weigh little, small enough for 60 of them to take seconds at a fiftieth of the speed. */
 enum { K = 2048, ROWS = 128, TOKENS = 64, N_HEAD = 32, N_HEAD_KV = 4, HEAD_DIM = 64, CELLS = 256 };
@@ -24,7 +24,7 @@ enum { PAGES = CELLS / CUT_KV_PAGE };
 static struct cut_kernels kernels;
 static void *weights, *panels, *tokens_q8, *scratch;
 static float *tokens, *other, *out;
-static struct cut_attn cache;
+static struct cut_attn cache, earlier;     /* as the last token sees it, and the first of several */
 
 static void product(cut_mm_fn fn, enum cut_type type, const void *x, size_t x_stride, int t, int rows) {
     const struct cut_type_info *info = cut_type_info(type);
@@ -46,7 +46,8 @@ static void measured(enum what what, enum cut_type type, int t, int n) {
             case SILU_MUL:    kernels.silu_mul(out, tokens, other, K); break;
             case ROPE:        kernels.rope(out, tokens, other, N_HEAD, HEAD_DIM, HEAD_DIM); break;
             case SOFTMAX:     kernels.softmax(out, tokens, K); break;
-            default:          kernels.attn(&cache, tokens, out, 0, 1, 0, N_HEAD_KV, scratch);
+            case ATTN:        kernels.attn(&cache, tokens, out, 0, 1, 0, N_HEAD_KV, scratch); break;
+            default:          kernels.attn(&earlier, tokens, out, N_HEAD * HEAD_DIM, CUT_ATTN_TOKENS, 0, N_HEAD_KV, scratch);
             }
 }
 
@@ -60,6 +61,7 @@ static const struct { enum what what; const char *name; int repeat, each; const 
     { ROPE,        "rope",        8, N_HEAD * HEAD_DIM, "element" },
     { SOFTMAX,     "softmax",     8, K, "element" },
     { ATTN,        "attn_f16",    1, N_HEAD * CELLS * HEAD_DIM, "multiply" },      /* multiplications by K; those by V are as many */
+    { ATTN_TOKENS, "attn_f16_t8", 1, N_HEAD * HEAD_DIM * (2 * CELLS - CUT_ATTN_TOKENS + 1) * CUT_ATTN_TOKENS / 2, "multiply" },
 };
 
 static const enum cut_type q8_types[] = { CUT_Q4_0, CUT_Q8_0, CUT_Q2_K, CUT_Q4_K, CUT_Q5_K, CUT_Q6_K, CUT_IQ4_XS };
@@ -127,9 +129,11 @@ static void make_inputs(void) {
     for (int i = 0; i < PAGES; i++) table[i] = PAGES - 1 - i;
     cache = (struct cut_attn){ .k = (uint8_t *)k, .v = (uint8_t *)v, .page_bytes = page * 2, .table = table, .type = CUT_F16,
                                .n_head = N_HEAD, .n_head_kv = N_HEAD_KV, .head_dim = HEAD_DIM, .n_vis = CELLS, .scale = 0.125f };
+    earlier = cache;
+    earlier.n_vis -= CUT_ATTN_TOKENS - 1;
     tokens = random_floats((size_t)TOKENS * K, &rng);
     other = random_floats(K, &rng);
-    out = buffer((size_t)TOKENS * ROWS * sizeof *out + K * sizeof *out);
+    out = buffer((size_t)(TOKENS * ROWS + CUT_ATTN_TOKENS * K) * sizeof *out);
     weights = buffer((size_t)ROWS * K * sizeof(float));
     panels = buffer((size_t)ROWS * K * sizeof(float));
     tokens_q8 = buffer(TOKENS * cut_q8_bytes(K));
