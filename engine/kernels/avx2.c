@@ -91,6 +91,12 @@ INLINE vf v_rotate(vf x, vf cs) {
 
 INLINE void fetch(const void *p) { _mm_prefetch(p, _MM_HINT_T1); }
 
+#ifdef __clang__               /* gcc reads in order, and does not unroll loops with assembly in them */
+#define v_now(v) __asm__ volatile("" : "+x"(v) : : "memory")
+#else
+#define v_now(v) ((void)(v))
+#endif
+
 #include "engine/kernels/lanes.h"
 
 /* ---------------------------------------------------------------------------------------------------------------

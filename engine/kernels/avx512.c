@@ -57,6 +57,8 @@ INLINE vf v_rotate(vf x, vf cs) {
     return _mm512_fmaddsub_ps(x, _mm512_moveldup_ps(cs), _mm512_mul_ps(swapped, _mm512_movehdup_ps(cs)));
 }
 
+#define v_now(v) ((void)(v))
+
 #include "engine/kernels/lanes.h"
 
 void cut_kernels_fill_avx512(struct cut_kernels *k) { fill_float_kernels(k, "avx512"); }

@@ -13,6 +13,8 @@
  *   v_sum4(v, out, n)                         the sums of four vectors, the first n of them stored; the lanes of a vector
  *                                             are added in the same order whichever of the four it is
  *   v_rotate(x, cs)                           pairs (x0, x1) turned by (cos, sin) = (cs0, cs1)
+ *   v_now(v)                                  nothing, or: compute v before reading what comes after it, where a compiler that reads
+ *                                             ahead would run out of registers
  *
  * and how many registers there are to work with: DOT_T (tokens in a tile of products), ATTN_M (queries, 4 or 8,
  * by 2 vectors of cells in a tile of attention) and ATTN_V (vectors of values, 2 or 4, by 4 queries). The sums differ from ref.c's in order only: W partial sums along a row instead of one.
@@ -154,6 +156,7 @@ INLINE void dot_tile(enum cut_type type, struct rows w, int n, struct rows x, co
         for (int r = 0; r < 4; r++) {
             vf wv = load_lanes(type, wr[r], c);
             for (int t = 0; t < T; t++) sum[t][r] = v_fma(wv, xv[t], sum[t][r]);
+            for (int t = 0; t < T; t++) v_now(sum[t][r]);
         }
     }
     if (c < k) {

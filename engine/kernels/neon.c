@@ -83,6 +83,8 @@ INLINE vf v_rotate(vf x, vf cs) {
     return vfmaq_f32(vmulq_f32(vrev64q_f32(x), s), x, c);
 }
 
+#define v_now(v) ((void)(v))
+
 #include "engine/kernels/lanes.h"
 
 /* ---------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 #
 # A clock on a busy machine is off by a third and more; the number of instructions is the same every time. Two ways to see it:
 #   ref, avx2             callgrind runs budget.c: instructions executed, by the weight or element
-#   avx512, avx512_vnni   valgrind has no AVX-512: instructions in the hot loops of each function of those objects, by the multiply-add
+#   avx512, avx512_*      valgrind has no AVX-512: instructions in the hot loops of each function of those objects, by the multiply-add
 #                         (loops.awk says which loops those are)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -44,18 +44,19 @@ case $(uname -m) in x86_64 | amd64) ;; *) skip_all="the table is of x86-64" ;; e
 [ -z "$skip_all" ] && [ "$1" = check ] && [ "$built" != "$holds" ] && skip_all="the table holds for $holds; this is ${built:-no $B/budget}"
 
 if [ -n "$skip_all" ]; then
-    skip "ref avx2 avx512 avx512_vnni" "$skip_all"
+    skip "ref avx2 avx512 avx512_vnni avx512_bf16" "$skip_all"
 else
     if ! command -v valgrind >/dev/null; then skip "ref avx2" "no valgrind: apt-get install valgrind"
     else
         take "ref avx2" callgrind_counts
         grep -q ' avx2 ' "$tmp/got" || grep -q avx2 "$tmp/fail" || skip avx2 "not on this processor"
     fi
-    if ! command -v objdump >/dev/null; then skip "avx512 avx512_vnni" "no objdump: apt-get install binutils"
+    if ! command -v objdump >/dev/null; then skip "avx512 avx512_vnni avx512_bf16" "no objdump: apt-get install binutils"
     else
         take avx512 loop_counts avx512
         take avx512_vnni loop_counts avx512_vnni
         take avx512_vnni loop_counts avx512_vnni_panel
+        take avx512_bf16 loop_counts avx512_bf16
     fi
 fi
 

@@ -1,11 +1,11 @@
 # loops.awk - the hot loops of each function in a disassembly (objdump -d --no-show-raw-insn).
 #
 # A loop is what lies between a backward jump and its target. The hot one of a function is that with the most multiply-adds, of those that
-# contain no other loop with any: byte products (vpdpbusd) if there are, otherwise float ones (vfmadd). A function of both decode and
+# contain no other loop with any: byte products (vpdpbusd) if there are, or bfloat16 ones (vdpbf16ps), otherwise float ones (vfmadd). A function of both decode and
 # prefill has another, which unpacks weights into tiles; there the last step of the transposition (vperm2i128) stands for 32 weights.
 # Prints, by name, the counts being those of one turn of the loop,
 #
-#   FUNCTION vpdpbusd|vfmadd|vperm2i128 INSTRUCTIONS HOW-MANY-OF-THOSE
+#   FUNCTION vpdpbusd|vdpbf16ps|vfmadd|vperm2i128 INSTRUCTIONS HOW-MANY-OF-THOSE
 
 function marked(i,    l, n) {
     for (l = start[i]; l <= end[start[i]]; l++) n += index(op[l], marker) == 1
@@ -24,7 +24,7 @@ function hot(marker_wanted,    i, best) {
 }
 function leave_function() {
     sub(/\..*/, "", name)                             # .isra.0, .part.0: the compiler's variants
-    if (!hot("vpdpbusd")) hot("vfmadd")
+    if (!hot("vpdpbusd") && !hot("vdpbf16ps")) hot("vfmadd")
     hot("vperm2i128")
     split("", line_at); split("", end); split("", start); split("", op); split("", count)
     n_loops = n_lines = 0
