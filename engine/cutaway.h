@@ -383,7 +383,12 @@ struct cut_config {
     uint64_t n_params, weight_bytes;
 };
 
-enum { CUT_MODEL_NO_MMAP = 1 };
+enum {
+    /* Read the file into memory instead of mapping it. Mapped, it is shared with other processes and the page cache, and opening costs
+     * nothing; but a file written or loaded piece by piece then lies in memory in small pieces, and decoding from those is slower than
+     * from the huge pages that reading puts it into. */
+    CUT_MODEL_NO_MMAP = 1,
+};
 enum cut_status cut_model_open(struct cut_model **out, const char *path, unsigned flags, struct cut_err *err);
 void cut_model_close(struct cut_model *m);
 const struct cut_config *cut_model_config(const struct cut_model *m);

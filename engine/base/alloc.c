@@ -35,14 +35,20 @@ static void *alloc_at(size_t align, size_t bytes, const char *what, struct cut_e
 
 void *cut_alloc_aligned(size_t bytes, const char *what, struct cut_err *err) { return alloc_at(CUT_ALIGN, bytes, what, err); }
 
+enum { HUGE_PAGE = 1 << 21 };
+
 /* Where the kernel has no huge pages, or none to spare, the advice is without effect, and so is its failure. */
-void *cut_alloc_huge(size_t bytes, const char *what, struct cut_err *err) {
-    enum { HUGE_PAGE = 1 << 21 };
-    if (bytes < 2 * HUGE_PAGE) return cut_alloc_aligned(bytes, what, err);
-    void *p = alloc_at(HUGE_PAGE, bytes, what, err);
+void cut_prefer_huge(void *p, size_t bytes) {
 #ifdef MADV_HUGEPAGE
-    if (p) madvise(p, bytes, MADV_HUGEPAGE);
+    if (bytes >= 2 * HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
 #endif
+}
+
+void *cut_alloc_huge(size_t bytes, const char *what, struct cut_err *err) {
+    void *p = alloc_at(bytes < 2 * HUGE_PAGE ? CUT_ALIGN : HUGE_PAGE, bytes, what, err);
+    if (p) cut_prefer_huge(p, bytes);
     return p;
 }
 

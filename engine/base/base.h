@@ -20,7 +20,9 @@ uint64_t cut_memory_available(void);
 void *cut_calloc(size_t n, size_t size, const char *what, struct cut_err *err);
 /* Zeroed memory aligned to CUT_ALIGN. Large blocks come from fresh pages and cost nothing until touched. */
 void *cut_alloc_aligned(size_t bytes, const char *what, struct cut_err *err);
-/* The same, in pages of 2 MiB where the system has them: for what is read whole and often, since far fewer page-table entries then
+/* Ask for pages of 2 MiB behind this memory, which begins a page. Small blocks are left alone. */
+void cut_prefer_huge(void *p, size_t bytes);
+/* cut_alloc_aligned, in pages of 2 MiB where the system has them: for what is read whole and often, since far fewer page-table entries then
  * stand for it. A page is real, all of it, from its first byte written; so not for what is only ever filled in part. */
 void *cut_alloc_huge(size_t bytes, const char *what, struct cut_err *err);
 void cut_free_aligned(void *p);       /* of either; NULL is fine */

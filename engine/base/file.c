@@ -1,4 +1,7 @@
-/* file.c - a file in memory: mapped, so that opening costs nothing and pages are shared, or read in on request. */
+/* file.c - a file in memory: mapped, so that opening costs nothing and pages are shared, or read in on request.
+ *
+ * Either way in pages of 2 MiB, as far as the system has them. A mapping gets them when the file comes from the disk; what the page cache
+ * already holds stays in the pieces it was written in, and reading is the way to have that in one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -49,6 +52,7 @@ enum cut_status cut_file_open(struct cut_file *out, const char *path, bool no_mm
             void *p = mmap(NULL, f.size, PROT_READ, MAP_SHARED, fd, 0);
             f.data = p;
             f.mapped = true;
+            if (p != MAP_FAILED) cut_prefer_huge(p, f.size);
             status = p == MAP_FAILED ? cut_fail(err, CUT_ENOMEM, "%s: cannot map %zu bytes: %s", path, f.size, strerror(errno)) : CUT_OK;
         }
     }

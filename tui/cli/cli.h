@@ -131,7 +131,7 @@ void cli_engine_init(struct cli_engine *e);
       "what quantized weights are multiplied by", 0, 0 },                                                             \
     { 0, "repack", "auto|never", CLI_CHOICE, &(e).repack,                                                             \
       "copy quantized weights into the order products read", 0, 0 },                                                  \
-    { 0, "no-mmap", NULL, CLI_FLAG, &(e).no_mmap, "read the file instead of mapping it", 0, 0 }
+    { 0, "no-mmap", NULL, CLI_FLAG, &(e).no_mmap, "read the file instead of mapping it: faster if just written", 0, 0 }
 /* Open the model and make the session. Returns CLI_GO, or the exit status after an error was printed. */
 int cli_engine_open(struct cli_engine *e, const char *command, const char *path);
 const char *cli_engine_kernels(const struct cli_engine *e);      /* the tier that runs */
