@@ -19,13 +19,15 @@ _Static_assert(STEP % 16 == 0, "the scores of a step are whole vectors");
 /* Tokens are taken together until they make this many rows: a page is then read from near by for all but the first. */
 enum { ATTN_ROWS = 64 };
 
+INLINE size_t cell_bytes(enum cut_type type) { return type == CUT_F16 ? 2 : 4; }
+
 /* acc[m][i] += sum_k a[m][k] b[k][i W ..], for n rows of b. M and V are constants, and so is whether the lanes are only
  * `left` < W. `ahead` is where the same rows of the next page lie: hardware does not prefetch beyond 4 KiB. */
 INLINE void attn_tile(enum cut_type type, const char *b, size_t b_stride, int left, int n, const float *a, size_t a_stride,
                       const int M, const int V, vf acc[8][4], const char *ahead) {
     for (int k = 0; k < n; k++, b += b_stride, ahead += b_stride) {
         vf x[4];
-        __builtin_prefetch(ahead, 0, 2);
+        for (size_t at = 0; at < V * W * cell_bytes(type); at += 64) __builtin_prefetch(ahead + at, 0, 2);
         for (int i = 0; i < V; i++) x[i] = left < W ? load_lanes_n(type, b, 0, left) : load_lanes(type, b, i * W);
         for (int m = 0; m < M; m++) {
             vf am = v_set(a[(size_t)m * a_stride + (size_t)k]);
@@ -66,9 +68,8 @@ INLINE void tile_store(float *y, size_t stride, int left, const int M, const int
         }
 }
 
-/* Bytes of an element, and where group g begins in the page that holds cell j, or in the one after it if that holds
+/* Where group g begins in the page that holds cell j, or in the one after it if that holds
  * visible cells. */
-INLINE size_t cell_bytes(enum cut_type type) { return type == CUT_F16 ? 2 : 4; }
 INLINE const char *page_of(const struct cut_attn *a, const uint8_t *base, int g, int j) {
     size_t group = (size_t)a->head_dim * CUT_KV_PAGE * cell_bytes(a->type);
     return (const char *)base + (size_t)a->table[j / CUT_KV_PAGE] * a->page_bytes + (size_t)g * group;
