@@ -28,14 +28,19 @@ TEST(peaks_are_measured) {
     CHECK(f32 > 0 && int8 > 0 && cut_peak_rate(&p, CUT_PEAK_F32, best, 3) > 0, "%g %g", f32, int8);
 }
 
-/* Four or eight numbers to a multiply-add, against one to a multiplication and one to an addition. */
+/* Four or eight numbers to a multiply-add, against one to a multiplication and one to an addition. Other work only ever takes away, so on a
+ * busy machine a few more trials bring both nearer to what they are. */
 TEST(peaks_of_vectors_are_higher) {
     static struct cut_peaks p;
     struct cut_err err;
+    double scalar = 0, fma = 0;
     if (!cut_tier_available(CUT_TIER_AVX2)) SKIP("x86 with AVX2 only");
-    REQUIRE(!cut_peaks(&p, &(struct cut_peaks_opts){ .threads = 1, .seconds = 5e-3, .bytes = 1 << 20 }, NULL, NULL, &err),
-            "%s", err.msg);
-    double scalar = cut_peak_rate(&p, CUT_PEAK_F32, CUT_TIER_REF, 1), fma = cut_peak_rate(&p, CUT_PEAK_F32, CUT_TIER_AVX2, 1);
+    for (int i = 0; i < 20 && (i == 0 || fma <= 3 * scalar); i++) {
+        REQUIRE(!cut_peaks(&p, &(struct cut_peaks_opts){ .threads = 1, .seconds = 5e-3, .bytes = 1 << 20 }, NULL, NULL, &err),
+                "%s", err.msg);
+        scalar = fmax(scalar, cut_peak_rate(&p, CUT_PEAK_F32, CUT_TIER_REF, 1));
+        fma = fmax(fma, cut_peak_rate(&p, CUT_PEAK_F32, CUT_TIER_AVX2, 1));
+    }
     CHECK(fma > 3 * scalar, "%g, scalar %g", fma, scalar);
 }
 
