@@ -40,14 +40,14 @@ enum { HUGE_PAGE = 1 << 21 };
 /* Where the kernel has no huge pages, or none to spare, the advice is without effect, and so is its failure. */
 void cut_prefer_huge(void *p, size_t bytes) {
 #ifdef MADV_HUGEPAGE
-    if (bytes >= 2 * HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
+    if (bytes >= HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
 #else
     (void)p, (void)bytes;
 #endif
 }
 
 void *cut_alloc_huge(size_t bytes, const char *what, struct cut_err *err) {
-    void *p = alloc_at(bytes < 2 * HUGE_PAGE ? CUT_ALIGN : HUGE_PAGE, bytes, what, err);
+    void *p = alloc_at(bytes < HUGE_PAGE ? CUT_ALIGN : HUGE_PAGE, bytes, what, err);
     if (p) cut_prefer_huge(p, bytes);
     return p;
 }

@@ -8,7 +8,14 @@
 
 #include "engine/kernels/kern.h"
 
-#ifdef __x86_64__
+/* Built with CUT_REF_ONLY, no processor has vectors. */
+#if defined(__x86_64__) && !defined(CUT_REF_ONLY)
+#define ON_X86
+#elif defined(__aarch64__) && !defined(CUT_REF_ONLY)
+#define ON_ARM
+#endif
+
+#ifdef ON_X86
 #include <cpuid.h>
 
 enum { HAS_AVX2 = 1, HAS_AVX512 = 2, HAS_AVX512_VNNI = 4, HAS_AVX512_BF16 = 8 };
@@ -60,11 +67,11 @@ bool cut_tier_available(enum cut_tier t) {
     switch (t) {
     case CUT_TIER_AUTO:
     case CUT_TIER_REF:    return true;
-#ifdef __x86_64__
+#ifdef ON_X86
     case CUT_TIER_AVX2:   return features() & HAS_AVX2;
     case CUT_TIER_AVX512: return features() & HAS_AVX512;
 #endif
-#ifdef __aarch64__
+#ifdef ON_ARM
     case CUT_TIER_NEON:   return true;
 #endif
     default:              return false;
@@ -93,7 +100,7 @@ enum cut_status cut_tier_parse(enum cut_tier *out, const char *name, struct cut_
 void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier) {
     if (tier == CUT_TIER_AUTO) tier = cut_tier_best();
     cut_kernels_fill_ref(k);
-#ifdef __x86_64__
+#ifdef ON_X86
     if (tier == CUT_TIER_AVX2 || tier == CUT_TIER_AVX512) {
         cut_kernels_fill_avx2(k);
         cut_kernels_fill_avx2_panel(k);
@@ -105,7 +112,7 @@ void cut_kernels_init(struct cut_kernels *k, enum cut_tier tier) {
     }
     if (tier == CUT_TIER_AVX512 && features() & HAS_AVX512_BF16) cut_kernels_fill_avx512_bf16(k);
 #endif
-#ifdef __aarch64__
+#ifdef ON_ARM
     if (tier == CUT_TIER_NEON) cut_kernels_fill_neon(k);
 #endif
     k->tier = tier;

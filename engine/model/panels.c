@@ -61,7 +61,7 @@ const void *cut_model_panel(const struct cut_model *m, const struct cut_tensor_i
     struct cut_panels *p = m->panels;
     uint64_t bytes = cut_model_panel_bytes(w, k);
     pthread_mutex_lock(&p->lock);
-    if (!p->of[i] && bytes && (p->of[i] = cut_alloc_aligned((size_t)bytes, w->name, NULL))) {
+    if (!p->of[i] && bytes && (p->of[i] = cut_alloc_huge((size_t)bytes, w->name, NULL))) {
         cut_pool_run(pool, pack, &(struct packing){ w, k, p->of[i] });
         cut_gguf_let_go(m->gguf, w->data, (size_t)w->bytes);
         p->bytes += bytes;

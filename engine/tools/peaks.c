@@ -80,7 +80,7 @@ static enum cut_status with_threads(struct cut_peaks *p, int threads, bool loops
     struct trial t = { .bytes = o->bytes ? cut_round_up(o->bytes, UNIT) : WHOLE };
     char what[64];
     enum cut_status st = cut_pool_new(&t.pool, threads, err);
-    if (!st && !(t.memory = cut_alloc_aligned(t.bytes, "memory to read", err))) st = CUT_ENOMEM;
+    if (!st && !(t.memory = cut_alloc_huge(t.bytes, "memory to read", err))) st = CUT_ENOMEM;
     if (!st) cut_pool_run(t.pool, touch, &t);
     for (int i = -1; !st && i < n && p->n < (int)CUT_LEN(p->peak); i++) {
         snprintf(what, sizeof what, "%s, %d thread%s", i < 0 ? "reading" : loop[i].instruction, threads, threads == 1 ? "" : "s");
