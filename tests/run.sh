@@ -47,7 +47,7 @@ suite() {
             CUTAWAY=$PWD/$B/cutaway ;;
     reference) attempt reference_kernels_only $MAKE $JOBS B="$B/ref" EXTRA=-DCUT_REF_ONLY "$B/ref/test-engine"
             program reference "$B/ref/test-engine" ;;
-    pages)  attempt pages_of_4_cells $MAKE $JOBS B="$B/pages" EXTRA=-DCUT_KV_PAGE=4 "$B/pages/test-engine"
+    pages)  attempt pages_of_4_cells $MAKE $JOBS B="$B/pages" OPT=-O1 EXTRA=-DCUT_KV_PAGE=4 "$B/pages/test-engine"
             program pages "$B/pages/test-engine" step_
             program pages "$B/pages/test-engine" golden_ ;;
     aarch64) attempt aarch64_without_warnings quiet $MAKE $JOBS B="$B/aarch64" CC=aarch64-linux-gnu-gcc EXTRA=-static "$B/aarch64/test-engine"
