@@ -36,11 +36,12 @@ void *test_read(const char *path, size_t *size);   /* the whole file, malloc'd; 
 #define SKIP(...) do { test_skip(__VA_ARGS__); return; } while (0)
 /* For tests that take minutes under an emulator and show nothing there that others do not. */
 #define SKIP_EMULATED() do { if (getenv("CUT_EMULATED")) SKIP("takes minutes under an emulator"); } while (0)
-/* For tests of how good a result is: the numbers are the same under a sanitizer, minutes later, and other tests run the code. */
-#ifdef __SANITIZE_ADDRESS__
-#define SKIP_SANITIZED() SKIP("takes minutes with the sanitizers")
+/* For tests of how good a result is: the numbers are the same with sanitizers or reference kernels, minutes later, and other tests run
+ * the code. */
+#if defined(__SANITIZE_ADDRESS__) || defined(CUT_REF_ONLY)
+#define SKIP_SLOW_BUILD() SKIP("takes minutes in this build")
 #else
-#define SKIP_SANITIZED() ((void)0)
+#define SKIP_SLOW_BUILD() ((void)0)
 #endif
 
 #endif

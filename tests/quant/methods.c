@@ -196,7 +196,7 @@ static double judged(struct fixture *f, const struct cut_method_opts *o) {
 
 TEST(method_gptq_on_pebble) {
     SKIP_EMULATED();
-    SKIP_SANITIZED();
+    SKIP_SLOW_BUILD();
     struct fixture f;
     REQUIRE(open_fixture(&f, "blk.1.attn_output.weight", 2048), "%s", f.err.msg);
     static const int bits[] = { 2, 3, 4 };
@@ -212,7 +212,7 @@ TEST(method_gptq_on_pebble) {
 
 TEST(method_awq_on_pebble) {
     SKIP_EMULATED();
-    SKIP_SANITIZED();
+    SKIP_SLOW_BUILD();
     struct fixture f;
     REQUIRE(open_fixture(&f, "blk.2.ffn_down.weight", 2048), "%s", f.err.msg);
     struct cut_method_opts o = with(CUT_METHOD_ROUND, 3, 32);
@@ -226,7 +226,7 @@ TEST(method_awq_on_pebble) {
 
 TEST(method_split_on_pebble) {
     SKIP_EMULATED();
-    SKIP_SANITIZED();
+    SKIP_SLOW_BUILD();
     struct fixture f;
     REQUIRE(open_fixture(&f, "blk.2.ffn_down.weight", 2048), "%s", f.err.msg);
     struct cut_method_opts o = with(CUT_METHOD_ROUND, 8, CUT_GROUP_ROW);

@@ -137,7 +137,7 @@ static bool write_decoded(const char *from, const char *to, struct cut_err *err)
 
 TEST(golden_activations_f32) {
     SKIP_EMULATED();
-    SKIP_SANITIZED();
+    SKIP_SLOW_BUILD();
     static const char *const names[] = {
         "llama-q8_0", "llama-q6_k", "llama-q5_k_m", "llama-q5_k_s", "llama-q5_1", "llama-q5_0", "llama-q4_k_m", "llama-q4_k_s", "llama-q4_1",
         "llama-q4_0", "llama-iq4_nl", "llama-iq4_xs", "llama-q3_k_m", "llama-q2_k", "stories260K-q8_0", "stories260K-q4_0",

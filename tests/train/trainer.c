@@ -53,7 +53,7 @@ static double steps(struct cut_trainer *t, int n) {
 
 TEST(train_learns) {
     SKIP_EMULATED();
-    SKIP_SANITIZED();
+    SKIP_SLOW_BUILD();
     struct cut_model *m;
     struct cut_trainer *t;
     struct cut_err err = { 0 };
