@@ -9,9 +9,10 @@ static long resident_kib(const char *name) {
     FILE *f = fopen("/proc/self/smaps", "r");
     char line[4096];
     long kib = 0, part;
+    unsigned long from, to;
     bool ours = false, any = false;
     while (f && fgets(line, sizeof line, f)) {
-        if (strchr(line, '-') && strchr(line, '/')) ours = strstr(line, name) != NULL;      /* "7f00-7f01 r--s ... /path" */
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2) ours = strstr(line, name) != NULL;   /* "7f00-7f01 r--s ... /path" */
         if (ours && sscanf(line, "Rss: %ld kB", &part) == 1) kib += part, any = true;
     }
     if (f) fclose(f);
