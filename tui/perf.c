@@ -31,7 +31,7 @@ struct tui_perf_work {
     struct tui_perf_host host;
     struct tui_perf now;               /* what is published, less the job */
     struct item *item;                 /* [MOST_ITEMS]; item[0] is measured next */
-    int n_items;
+    int n_items, n_new;                /* n_new: added by what is being asked for */
     double cost_done, cost_all, since; /* of this plan */
     bool stopped;
     struct tui_perf_noise *noise;      /* the load under way; NULL: none */
@@ -100,7 +100,13 @@ void tui_perf_work_host(struct tui_perf_work *w, const struct tui_perf_host *h) 
     n->prefill_tokens = clamp(6e10 / (double)(n->config.n_params + 1), 32, 256);
     tui_perf_machine_read(&n->machine);
     n->peaks_bytes = bytes_to_read(n);
-    tui_perf_peaks_read(&n->peaks, n->peaks_date, &n->machine, n->peaks_bytes);
+    struct tui_perf_kept *kept = tui_alloc(1, sizeof *kept);
+    if (tui_perf_peaks_read(kept, &n->machine, n->peaks_bytes)) {
+        n->peaks = kept->peaks;
+        n->peaks_busy = kept->busy;
+        snprintf(n->peaks_date, sizeof n->peaks_date, "%s", kept->date);
+    }
+    free(kept);
 }
 
 bool tui_perf_idle(const struct tui_perf_work *w) { return !w->n_items; }
@@ -119,12 +125,19 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
     return 0.02 + passes * bytes * slow / (second * threads);
 }
 
+static bool alike(const struct item *a, const struct item *b) {
+    return a->kind == b->kind && a->prefill == b->prefill && a->tier == b->tier && a->threads == b->threads && a->depth == b->depth &&
+           a->logits == b->logits && a->tokens == b->tokens && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
+}
+
+/* At the end; from where it stood, if the plan had it already. */
 static void plan(struct tui_perf_work *w, struct item it) {
-    for (int i = 0; i < w->n_items; i++) {
-        const struct item *o = &w->item[i];
-        if (o->kind == it.kind && o->prefill == it.prefill && o->tier == it.tier && o->threads == it.threads &&
-            o->depth == it.depth && o->logits == it.logits && o->tokens == it.tokens && it.kind != ITEM_COMPARE &&
-            !memcmp(&o->pin, &it.pin, sizeof o->pin)) return;
+    int i = 0;
+    while (i < w->n_items && !alike(&w->item[i], &it)) i++;
+    if (i >= w->n_items - w->n_new && i < w->n_items) return;          /* asked for just now */
+    if (i < w->n_items) {
+        w->cost_all -= w->item[i].cost;
+        memmove(&w->item[i], &w->item[i + 1], (size_t)(--w->n_items - i) * sizeof *w->item);
     }
     if (w->n_items == MOST_ITEMS) return;
     if (!w->n_items) {
@@ -134,6 +147,19 @@ static void plan(struct tui_perf_work *w, struct item it) {
     it.cost = cost_of(w, &it);
     w->cost_all += it.cost;
     w->item[w->n_items++] = it;
+    w->n_new++;
+}
+
+/* What was asked for last comes first: somebody is waiting for it. */
+static void new_first(struct tui_perf_work *w) {
+    int old = w->n_items - w->n_new;
+    if (old && w->n_new) {
+        struct item *both = tui_alloc((size_t)w->n_items, sizeof *both);
+        memcpy(both, w->item + old, (size_t)w->n_new * sizeof *both);
+        memcpy(both + w->n_new, w->item, (size_t)old * sizeof *both);
+        memcpy(w->item, both, (size_t)w->n_items * sizeof *both);
+        free(both);
+    }
 }
 
 /* A point of what is set now. */
@@ -145,7 +171,7 @@ static struct item point(const struct tui_perf_work *w, bool quick, bool prefill
 
 /* What a machine can do at most shows only when nothing competes. */
 static void plan_peaks(struct tui_perf_work *w, bool quick, bool again) {
-    if ((again || !w->now.peaks.n) && !w->noise) plan(w, (struct item){ .kind = ITEM_PEAKS, .quick = quick });
+    if ((again || !w->now.peaks.n || (w->now.peaks_busy && !quick)) && !w->noise) plan(w, (struct item){ .kind = ITEM_PEAKS, .quick = quick });
 }
 
 /* Every count up to 4, then fewer and fewer; and a little more than there are processors, to see what that does. */
@@ -215,9 +241,10 @@ static void plan_same(struct tui_perf_work *w, bool quick) {
 
 /* Tied and free, with the threads set: what does it change? */
 static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
-    struct item it = point(w, a->quick, w->now.prefill);
+    w->n_items = 0;                            /* it was to be measured where threads ran until now */
     w->now.pin = a->pin;
     if (!a->pin.n) return;
+    struct item it = point(w, a->quick, w->now.prefill);
     it.pin = (struct tui_perf_pin){ 0 };
     if (!w->noise) plan(w, it);
     it.pin = a->pin;
@@ -227,6 +254,7 @@ static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
 static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *a, char said[160], struct cut_err *err) {
     bool was = w->noise;
     end_noise(w);
+    w->n_items = 0;                            /* neither half of a plan would be what was asked for */
     if (a->load >= TUI_PERF_LOADS) return cut_fail(err, CUT_EUSAGE, "load %d: there is no such load", (int)a->load);
     if (a->load == TUI_PERF_QUIET) {
         if (was) snprintf(said, 160, "the load has ended");
@@ -259,9 +287,7 @@ static enum cut_status set(struct tui_perf_work *w, const struct tui_perf_ask *a
     return CUT_OK;
 }
 
-enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *a, const char *text, char said[160], struct cut_err *err) {
-    if (!w->host.model) return cut_fail(err, CUT_EUSAGE, "no model is open: :open FILE");
-    if (a->quick) w->now.decode_tokens = 2, w->now.prefill_tokens = 4;
+static enum cut_status ask(struct tui_perf_work *w, const struct tui_perf_ask *a, const char *text, char said[160], struct cut_err *err) {
     switch (a->op) {
     case TUI_PERF_STOP:
         if (w->n_items) snprintf(said, 160, "stopped; what is measured stays");
@@ -292,6 +318,15 @@ enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *
     return CUT_OK;
 }
 
+enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *a, const char *text, char said[160], struct cut_err *err) {
+    if (!w->host.model) return cut_fail(err, CUT_EUSAGE, "no model is open: :open FILE");
+    if (a->quick) w->now.decode_tokens = 2, w->now.prefill_tokens = 4;
+    w->n_new = 0;
+    enum cut_status st = ask(w, a, text, said, err);
+    if (a->op != TUI_PERF_ALL && a->op != TUI_PERF_SAVE && a->op != TUI_PERF_COMPARE) new_first(w);
+    return st;
+}
+
 /* ---- measuring one */
 
 static bool noise_is_over(const struct tui_perf_work *w) { return w->noise && cut_clock() > w->now.load_ends; }
@@ -310,12 +345,19 @@ static enum cut_status measure_peaks(struct tui_perf_work *w, const struct item 
     time_t now = time(NULL);
     struct tm tm;
     if (it->quick) o = (struct cut_peaks_opts){ .seconds = 1e-5, .bytes = 1 << 16, .threads = 2 };
-    enum cut_status st = cut_peaks(&n->peaks, &o, progress, w, err);
-    if (st) return st;
-    n->peaks_bytes = o.bytes;
-    if (localtime_r(&now, &tm)) strftime(n->peaks_date, sizeof n->peaks_date, "%Y-%m-%d %H:%M", &tm);
-    if (!it->quick) tui_perf_peaks_keep(&n->peaks, n->peaks_date, &n->machine, o.bytes);
-    return CUT_OK;
+    struct tui_perf_kept *kept = tui_alloc(1, sizeof *kept);
+    enum cut_status st = cut_peaks(&kept->peaks, &o, progress, w, err);
+    if (!st) {
+        if (n->peaks_bytes == o.bytes) tui_perf_peaks_merge(&kept->peaks, &n->peaks);
+        kept->bytes = n->peaks_bytes = o.bytes;
+        kept->busy = n->peaks_busy = tui_perf_busy(&n->machine);
+        if (localtime_r(&now, &tm)) strftime(kept->date, sizeof kept->date, "%Y-%m-%d %H:%M", &tm);
+        snprintf(n->peaks_date, sizeof n->peaks_date, "%s", kept->date);
+        n->peaks = kept->peaks;
+        if (!it->quick) tui_perf_peaks_keep(kept, &n->machine);
+    }
+    free(kept);
+    return st;
 }
 
 static enum cut_status count(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
@@ -373,7 +415,7 @@ static enum cut_status measure_point(struct tui_perf_work *w, const struct item 
 static enum cut_status measure_steps(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_profile *p;
     struct tui_perf_profile_opts o = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
-                                       .passes = it->rounds, .pin = &it->pin };
+                                       .passes = it->rounds, .slowest = w->noise != NULL, .pin = &it->pin };
     enum cut_status st = tui_perf_profile_take(&p, w->host.model, &o, progress, w, err);
     if (st) return st;
     p->load = w->now.load;

@@ -61,10 +61,10 @@ struct tui_perf_step {
     uint64_t bytes, flops;
     int64_t t0, t1;            /* as struct cut_profile_step */
 };
-/* The pass with the median time of several. Shared by snapshots. */
+/* The pass with the median time of several, or, beside a load, the slowest: a load strikes now and then. Shared by snapshots. */
 struct tui_perf_profile {
     int refs;
-    bool prefill;
+    bool prefill, slowest;
     enum cut_tier tier;
     int threads, n_tokens, n_cells, passes;
     int n_steps, n_layer;
@@ -151,6 +151,9 @@ struct tui_perf_machine {
     double load;               /* average of the last minute; negative: cannot be read */
 };
 
+/* So many others are running that figures will be noisy. */
+bool tui_perf_busy(const struct tui_perf_machine *m);
+
 struct tui_perf {
     int refs;
     bool prefill;              /* what is measured next */
@@ -169,6 +172,7 @@ struct tui_perf {
 
     struct cut_peaks peaks;    /* n 0: not measured. Kept on disk for as long as the machine runs */
     char peaks_date[24];       /* when: "2026-01-31 12:34" */
+    bool peaks_busy;           /* others were running then: what is measured next measures them again */
     uint64_t peaks_bytes;      /* the memory that was read: as much as a pass reads, so that caches help it as they help the model */
     int n_points;
     struct tui_perf_point point[TUI_PERF_POINTS];

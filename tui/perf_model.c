@@ -62,6 +62,8 @@ const char *tui_perf_point_name(const struct tui_perf_point *p, char out[TUI_PER
     return out;
 }
 
+bool tui_perf_busy(const struct tui_perf_machine *m) { return m->load > 0.5 + 0.25 * m->cpus; }
+
 /* ---- roofs */
 
 enum cut_peak_kind tui_perf_peak_kind(int weight) {

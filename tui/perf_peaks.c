@@ -12,8 +12,7 @@
 #define FORMAT "cutaway-peaks-1"
 enum { MOST_BYTES = 1 << 18, MOST_ENTRIES = 8 };
 
-struct entry { uint64_t bytes; char date[24]; struct cut_peaks peaks; };
-struct kept { char boot[64]; int n; struct entry entry[MOST_ENTRIES]; };
+struct store { char boot[64]; int n; struct tui_perf_kept entry[MOST_ENTRIES]; };
 
 static bool path_of(char out[4200]) {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -44,11 +43,12 @@ static bool is_text(const struct tui_json *j, const char *key, const char *want)
     return v && v->kind == TUI_JSON_STRING && !strcmp(v->text, want);
 }
 
-static bool read_entry(const struct tui_json *j, struct entry *e) {
-    const struct tui_json *date = tui_json_get(j, "date"), *list = tui_json_get(j, "peaks");
+static bool read_entry(const struct tui_json *j, struct tui_perf_kept *e) {
+    const struct tui_json *date = tui_json_get(j, "date"), *list = tui_json_get(j, "peaks"), *busy = tui_json_get(j, "busy");
     double v, kind, tier, threads;
     if (!number(j, "bytes", 1, 1e12, &v) || !date || date->kind != TUI_JSON_STRING || !list || list->kind != TUI_JSON_ARRAY) return false;
     e->bytes = (uint64_t)v;
+    e->busy = busy && busy->kind == TUI_JSON_BOOL && busy->number != 0;
     snprintf(e->date, sizeof e->date, "%s", date->text);
     for (const struct tui_json *p = list->first; p; p = p->next) {
         struct cut_peak *k = &e->peaks.peak[e->peaks.n];
@@ -65,7 +65,7 @@ static bool read_entry(const struct tui_json *j, struct entry *e) {
     return e->peaks.n > 0;
 }
 
-static void read_kept(struct kept *k, const char *path, const struct tui_perf_machine *m) {
+static void read_kept(struct store *k, const char *path, const struct tui_perf_machine *m) {
     char *bytes = tui_alloc(MOST_BYTES + 1, 1), cpus[16];
     FILE *f = fopen(path, "rb");
     size_t n = f ? fread(bytes, 1, MOST_BYTES + 1, f) : 0;
@@ -77,7 +77,7 @@ static void read_kept(struct kept *k, const char *path, const struct tui_perf_ma
         is_text(root, "processors", cpus)) {
         const struct tui_json *list = tui_json_get(root, "read");
         for (const struct tui_json *j = list && list->kind == TUI_JSON_ARRAY ? list->first : NULL; j && k->n < MOST_ENTRIES; j = j->next) {
-            k->entry[k->n] = (struct entry){ 0 };
+            k->entry[k->n] = (struct tui_perf_kept){ 0 };
             if (read_entry(j, &k->entry[k->n])) k->n++;
         }
     }
@@ -85,27 +85,31 @@ static void read_kept(struct kept *k, const char *path, const struct tui_perf_ma
     free(bytes);
 }
 
-bool tui_perf_peaks_read(struct cut_peaks *out, char date[24], const struct tui_perf_machine *m, uint64_t bytes) {
-    struct kept *k = tui_alloc(1, sizeof *k);
+bool tui_perf_peaks_read(struct tui_perf_kept *out, const struct tui_perf_machine *m, uint64_t bytes) {
+    struct store *k = tui_alloc(1, sizeof *k);
     char path[4200];
     bool found = false;
     boot_of(k->boot);
     if (k->boot[0] && path_of(path)) read_kept(k, path, m);
-    for (int i = 0; i < k->n && !found; i++) {
-        if (k->entry[i].bytes != bytes) continue;
-        *out = k->entry[i].peaks;
-        snprintf(date, 24, "%s", k->entry[i].date);
-        found = true;
-    }
+    for (int i = 0; i < k->n && !found; i++)
+        if ((found = k->entry[i].bytes == bytes)) *out = k->entry[i];
     free(k);
     return found;
+}
+
+void tui_perf_peaks_merge(struct cut_peaks *p, const struct cut_peaks *with) {
+    for (int i = 0; i < p->n && i < with->n; i++) {            /* they are measured in the same order */
+        struct cut_peak *a = &p->peak[i];
+        const struct cut_peak *b = &with->peak[i];
+        if (a->kind == b->kind && a->tier == b->tier && a->threads == b->threads && b->rate > a->rate) a->rate = b->rate;
+    }
 }
 
 /* ---- writing */
 
 static void put_str(struct cut_json *j, const char *key, const char *s) { cut_json_str(j, key, s, strlen(s)); }
 
-static void put(FILE *f, const struct kept *k, const struct tui_perf_machine *m) {
+static void put(FILE *f, const struct store *k, const struct tui_perf_machine *m) {
     struct cut_json j;
     char cpus[16];
     snprintf(cpus, sizeof cpus, "%d", m->cpus);
@@ -118,10 +122,11 @@ static void put(FILE *f, const struct kept *k, const struct tui_perf_machine *m)
     put_str(&j, "processors", cpus);
     cut_json_open(&j, "read", '[');
     for (int i = 0; i < k->n; i++) {
-        const struct entry *e = &k->entry[i];
+        const struct tui_perf_kept *e = &k->entry[i];
         cut_json_open(&j, NULL, '{');
         cut_json_num(&j, "bytes", (double)e->bytes);
         put_str(&j, "date", e->date);
+        cut_json_bool(&j, "busy", e->busy);
         cut_json_open(&j, "peaks", '[');
         for (int p = 0; p < e->peaks.n; p++) {
             const struct cut_peak *q = &e->peaks.peak[p];
@@ -142,18 +147,17 @@ static void put(FILE *f, const struct kept *k, const struct tui_perf_machine *m)
     cut_json_close(&j, '}');
 }
 
-void tui_perf_peaks_keep(const struct cut_peaks *p, const char *date, const struct tui_perf_machine *m, uint64_t bytes) {
-    struct kept *k = tui_alloc(1, sizeof *k);
+void tui_perf_peaks_keep(const struct tui_perf_kept *new, const struct tui_perf_machine *m) {
+    struct store *k = tui_alloc(1, sizeof *k);
     char path[4200];
     struct cut_save save;
     int i = 0;
     boot_of(k->boot);
     if (k->boot[0] && path_of(path)) {
         read_kept(k, path, m);
-        while (i < k->n && k->entry[i].bytes != bytes) i++;
+        while (i < k->n && k->entry[i].bytes != new->bytes) i++;
         if (i == MOST_ENTRIES) memmove(k->entry, k->entry + 1, (size_t)(--i) * sizeof *k->entry);      /* the oldest goes */
-        k->entry[i] = (struct entry){ .bytes = bytes, .peaks = *p };
-        snprintf(k->entry[i].date, sizeof k->entry[i].date, "%s", date);
+        k->entry[i] = *new;
         if (i >= k->n) k->n = i + 1;
         tui_perf_make_folders(path);
         if (!cut_save_open(&save, path, NULL)) {

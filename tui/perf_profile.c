@@ -138,8 +138,10 @@ enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struc
     }
     if (!st) {
         qsort(taken, (size_t)n, sizeof *taken, by_wall);
-        *out = taken[n / 2];
-        taken[n / 2] = NULL;
+        int at = o->slowest ? n - 1 : n / 2;
+        *out = taken[at];
+        (*out)->slowest = o->slowest;
+        taken[at] = NULL;
     }
     for (int i = 0; i < MOST_PASSES; i++) tui_perf_profile_free(taken[i]);
     free(ids);

@@ -35,16 +35,20 @@ struct tui_perf_profile_opts {
     bool prefill;
     enum cut_tier tier;
     int threads, tokens, passes;           /* passes: 1 to 15 */
+    bool slowest;                          /* of them, not the median one */
     const struct tui_perf_pin *pin;
 };
 enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struct cut_model *m, const struct tui_perf_profile_opts *o,
                                       cut_progress_fn progress, void *user, struct cut_err *err);
 void tui_perf_machine_read(struct tui_perf_machine *m);
 
+struct tui_perf_kept { uint64_t bytes; char date[24]; bool busy; struct cut_peaks peaks; };
 /* Peaks of this boot of this machine, reading that much memory; false: there are none. */
-bool tui_perf_peaks_read(struct cut_peaks *out, char date[24], const struct tui_perf_machine *m, uint64_t bytes);
-/* Keep them; what cannot be written is measured again another time. */
-void tui_perf_peaks_keep(const struct cut_peaks *p, const char *date, const struct tui_perf_machine *m, uint64_t bytes);
+bool tui_perf_peaks_read(struct tui_perf_kept *out, const struct tui_perf_machine *m, uint64_t bytes);
+/* Keep them, in the place of older ones; what cannot be written is measured again another time. */
+void tui_perf_peaks_keep(const struct tui_perf_kept *k, const struct tui_perf_machine *m);
+/* Of two measurements the higher: a peak is what the machine can do, and whatever disturbs only takes away. */
+void tui_perf_peaks_merge(struct cut_peaks *p, const struct cut_peaks *with);
 /* Make the folders a path leads through. */
 void tui_perf_make_folders(const char *path);
 

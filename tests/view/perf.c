@@ -197,23 +197,32 @@ TEST(perf_a_load_begins_and_ends) {
 
 TEST(perf_peaks_are_kept_for_a_boot) {
     struct tui_perf_machine m = { .cpus = 3, .processor = "a \"processor\"" }, other = { .cpus = 4, .processor = "a \"processor\"" };
-    struct cut_peaks p = { .n = 2, .peak = { { CUT_PEAK_READ, CUT_TIER_AUTO, "read", 1, 12e9, 11e9 }, { CUT_PEAK_INT8, CUT_TIER_AVX2, "x", 3, 3e12, 2e12 } } }, q;
-    char folder[4096], date[24], *before = getenv("XDG_CACHE_HOME"), was[4096];
+    struct tui_perf_kept k = { .busy = true, .peaks = { .n = 2, .peak = { { CUT_PEAK_READ, CUT_TIER_AUTO, "read", 1, 12e9, 11e9 },
+                                                                         { CUT_PEAK_INT8, CUT_TIER_AVX2, "x", 3, 3e12, 2e12 } } } }, q;
+    char folder[4096], *before = getenv("XDG_CACHE_HOME"), was[4096];
     const char *tmp = test_tmp("cache");
     snprintf(was, sizeof was, "%s", before ? before : "");
     snprintf(folder, sizeof folder, "%s", tmp);
     if (tmp[0] != '/') { REQUIRE(getcwd(folder, 2048)); strcat(strcat(folder, "/"), tmp); }
     setenv("XDG_CACHE_HOME", folder, 1);
-    for (int i = 0; i < 10; i++) tui_perf_peaks_keep(&p, i < 9 ? "2026-01-02 03:04" : "2026-01-02 04:00", &m, 1000 + (uint64_t)(i < 9 ? i : 8));
+    for (int i = 0; i < 10; i++) {
+        k.bytes = 1000 + (uint64_t)(i < 9 ? i : 8);
+        snprintf(k.date, sizeof k.date, "2026-01-02 03:0%d", i);
+        tui_perf_peaks_keep(&k, &m);
+    }
     FILE *boot = fopen("/proc/sys/kernel/random/boot_id", "r");
     if (boot) {
         fclose(boot);
-        REQUIRE(tui_perf_peaks_read(&q, date, &m, 1008));
-        CHECK(q.n == 2 && q.peak[1].kind == CUT_PEAK_INT8 && q.peak[1].tier == CUT_TIER_AVX2 && q.peak[1].threads == 3 && q.peak[1].rate == 3e12 &&
-              q.peak[0].median == 11e9 && !strcmp(date, "2026-01-02 04:00"));
-        CHECK(!tui_perf_peaks_read(&q, date, &m, 1000) && tui_perf_peaks_read(&q, date, &m, 1001));      /* eight are kept */
+        REQUIRE(tui_perf_peaks_read(&q, &m, 1008));
+        CHECK(q.peaks.n == 2 && q.peaks.peak[1].kind == CUT_PEAK_INT8 && q.peaks.peak[1].tier == CUT_TIER_AVX2 && q.peaks.peak[1].threads == 3 &&
+              q.peaks.peak[1].rate == 3e12 && q.peaks.peak[0].median == 11e9 && q.busy && !strcmp(q.date, "2026-01-02 03:09"));
+        CHECK(!tui_perf_peaks_read(&q, &m, 1000) && tui_perf_peaks_read(&q, &m, 1001));      /* eight are kept */
     }
-    CHECK(!tui_perf_peaks_read(&q, date, &m, 999) && !tui_perf_peaks_read(&q, date, &other, 1008));
+    CHECK(!tui_perf_peaks_read(&q, &m, 999) && !tui_perf_peaks_read(&q, &other, 1008));
+    struct cut_peaks higher = k.peaks;
+    higher.peak[0].rate = 13e9, higher.peak[1].rate = 1e12;
+    tui_perf_peaks_merge(&higher, &k.peaks);
+    CHECK(higher.peak[0].rate == 13e9 && higher.peak[1].rate == 3e12);
     if (was[0]) setenv("XDG_CACHE_HOME", was, 1);
     else unsetenv("XDG_CACHE_HOME");
 }

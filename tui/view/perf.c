@@ -329,9 +329,9 @@ static void status_machine(const struct perf_view *v, struct tui_area row) {
         tui_text(row, x, 0, TUI_WARN, "; s ends it");
         return;
     }
-    if (!p->n_points) { tui_text(row, 0, 0, TUI_TEXT, "b measures everything, a part at a time; t, K, r, w, c one part of it"); return; }
+    if (!p->n_points) { tui_text(row, 0, 0, TUI_TEXT, "b measures everything; t, K, r, w, c a part of it"); return; }
     if (!v->times) { tui_text(row, 0, 0, TUI_TEXT, "medians, the first round dropped"); return; }
-    bool loaded = m->load > 0.5 + 0.25 * m->cpus;
+    bool loaded = tui_perf_busy(m);
     int x = noisy ? tui_textf(row, 0, 0, TUI_WARN, "%d of %d runs noisy (!: quartiles > 5 %% apart)", noisy, p->n_points)
                   : tui_textf(row, 0, 0, TUI_GOOD, "%d runs, none noisy", p->n_points);
     if (row.w < 76) {                          /* the rest as far as it fits */

@@ -36,7 +36,7 @@ static int points_of(const struct perf_view *v, const struct tui_perf_profile *f
     double bytes = 0, flops = 0, seconds = 0;
     for (int i = 0; i < n_ops; i++) bytes += op[i].bytes, flops += op[i].flops, seconds += op[i].seconds;
     if (bytes <= 0 || seconds <= 0 || most < 1) return 0;
-    out[0] = (struct point){ '*', f->prefill ? "prefill, the whole pass" : "decode, the whole pass", flops / bytes,
+    out[0] = (struct point){ '*', f->prefill ? "whole prefill" : "whole decode", flops / bytes,
                              flops / seconds, seconds, 1, 0, false, f->prefill, CUT_PEAK_F32 };
     put_roof(p, &out[0], tui_perf_main_type(p));
     for (int i = 0; i < n_ops && steps; i++) {
@@ -155,9 +155,10 @@ static int draw_selected(const struct perf_view *v, struct tui_area in, int y, c
     if (y >= in.h) return y;
     double share = q->rate / q->roof;
     if (!v->times) return y;
-    if (share > 1.02)
-        tui_textf(in, 1, y++, TUI_DERIVED, "%sop/s, above the roof: its data came from a cache nearer than those the peak was read from",
-                  perf_ops_rate(v, q->rate, b1));
+    if (share > 1.02 && q->memory)
+        tui_textf(in, 1, y++, TUI_DERIVED, "%sop/s, above the roof: its data came from a nearer cache", perf_ops_rate(v, q->rate, b1));
+    else if (share > 1.02)
+        tui_textf(in, 1, y++, TUI_WARN, "%sop/s, above the roof: the machine was busy when it was measured", perf_ops_rate(v, q->rate, b1));
     else if (q->memory)
         tui_textf(in, 1, y++, TUI_DERIVED, "memory-bound: %s read, %s of what memory gives", perf_gb(v, q->rate / q->intensity, b1),
                   perf_figure(v, b2, "%.0f %%", 100 * share));
@@ -216,5 +217,6 @@ void perf_draw_roof(struct perf_view *v, struct tui_area a) {
     if (!large || !n) return;
     draw_selected(v, foot, 0, &q[v->ops.cursor]);
     if (!v->times) tui_textf(foot, 1, 2, TUI_DIM, "peaks measured here; %s read again and again, as a pass does", tui_bytes(p->peaks_bytes, b3));
-    else tui_textf(foot, 1, 2, TUI_DIM, "peaks of %s, reading %s; :peaks measures them again", p->peaks_date, tui_bytes(p->peaks_bytes, b3));
+    else tui_textf(foot, 1, 2, p->peaks_busy ? TUI_WARN : TUI_DIM, "peaks of %s%s, reading %s; :peaks measures again", p->peaks_date,
+                   p->peaks_busy ? ", machine busy" : "", tui_bytes(p->peaks_bytes, b3));
 }

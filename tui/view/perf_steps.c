@@ -62,7 +62,7 @@ void perf_draw_steps(struct perf_view *v, struct tui_area a) {
     else {
         tui_textf(in, 1, y, TUI_TEXT, "sum of ops  %s", b1);
         tui_textf(in, 1, y + 1, gap > 2 && v->times ? TUI_WARN : TUI_TEXT, "wall        %s  (gap %s)", b2, b3);
-        if (y + 3 < in.h) tui_textf(in, 1, y + 3, TUI_DIM, "the median pass of %d", f->passes);
+        if (y + 3 < in.h) tui_textf(in, 1, y + 3, TUI_DIM, "the %s pass of %d", f->slowest ? "slowest" : "median", f->passes);
     }
 }
 
@@ -175,8 +175,8 @@ void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     snprintf(title, sizeof title, "%d thread%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", v->layer == f->n_layer ? "after the layers" : where,
              perf_figure(v, b, "%s", tui_time((double)(f->step[end - 1].t1 - f->step[first].t0) * 1e-9, t1)));
     char place[TUI_PERF_WHERE + 24] = "";
-    if (f->where[0]) snprintf(place, sizeof place, "on %s%s", f->where, f->load ? ", loaded" : "");
-    else if (f->load) snprintf(place, sizeof place, "loaded");
+    if (f->where[0]) snprintf(place, sizeof place, "on %s%s", f->where, f->load ? ", loaded, the slowest" : "");
+    else if (f->load) snprintf(place, sizeof place, "loaded, the slowest pass");
     struct tui_area in = perf_pane(v, a, PERF_GANTT, title, place[0] ? place : a.w >= 70 ? "letter: works  dot: waits" : NULL);
     double share = 0;
     int worst = worst_barrier(f, first, end, &share), rows = f->threads + 1 < in.h - 3 ? f->threads + 1 : in.h - 3;

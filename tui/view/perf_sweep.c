@@ -87,7 +87,7 @@ void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     int count[TUI_PERF_POINTS], n = perf_counts(p, count), best;
     struct cut_usl fit;
     char why[160];
-    snprintf(title, sizeof title, "%s tok/s by threads", unit_of(p));
+    snprintf(title, sizeof title, "%s tok/s%s", unit_of(p), a.w < 60 && (p->pin.n || p->load) ? "" : " by threads");
     int n_right = a.w < 60 && (p->pin.n || p->load) ? 0 : snprintf(right, sizeof right, "%s %s ", p->type, cut_tier_name(p->tier));
     snprintf(right + n_right, sizeof right - (size_t)n_right, "%s%s%s", p->pin.n ? "on " : "", tui_perf_pin_text(&p->pin, where),
              !p->load ? "" : p->pin.n ? ", loaded" : "loaded");
@@ -151,7 +151,7 @@ static int draw_effect(const struct perf_view *v, struct tui_area in, int y) {
     bool real = cut_rank_test(now->at.tps.run, now->at.tps.n, free_->at.tps.run, free_->at.tps.n) < 0.05;
     tui_style st = !real || !v->times ? TUI_TEXT : change > 0 ? TUI_GOOD | TUI_BOLD : TUI_BAD | TUI_BOLD;
     int x = tui_textf(in, 1, y, st, "%s: %s", by, perf_figure(v, b, "%+.1f%%", change));
-    if (v->times) tui_text_fit(in, x, in.w, y, TUI_DIM, in.w < 44 ? real ? "" : " (noise)" : real ? " beside free and quiet, t as set" : " beside free and quiet: within noise");
+    if (v->times) tui_text_fit(in, x, in.w, y, TUI_DIM, in.w < 44 ? real ? "" : " (noise)" : real ? " of free and quiet" : " (within noise)");
     return y + 1;
 }
 

@@ -40,11 +40,14 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
         tui_text_right(in, 27, y, TUI_DERIVED, i || depth[0] ? perf_tps(v, want, b) : "");
         tui_text_right(in, 34, y, fabs(off) > 0.1 && v->times ? TUI_WARN : TUI_TEXT, i || depth[0] ? perf_figure(v, b, "%+.1f%%", 100 * off) : "");
         tui_textf_right(in, 44, y, TUI_TEXT, "%.1f %%", 100 * cell * (cells + half) / (bytes0 + cell * cells));
-        if (v->times && in.w > 54) tui_bar(in, 46, y, in.w - 47, TUI_SERIES1, q->at.tps.median / most);
+        if (!v->times || in.w <= 54) continue;
+        tui_bar(in, 46, y, in.w - 47, TUI_SERIES1, q->at.tps.median / most);
+        int x = 46 + (int)(want / most * (in.w - 47));
+        if (x < in.w) tui_put(in, x, y, TUI_DERIVED | TUI_BOLD, in.g->ascii ? '|' : 0x2503);
     }
     if (n + 1 < in.h)
-        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 82 ? "predicted: the speed with no context x bytes then / bytes now (weights + K and V)"
-                                                                   : "predicted: no context's speed x its bytes / bytes now (weights + K, V)");
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 82 ? "predicted (|): the speed with no context x bytes then / bytes now (weights + K, V)"
+                                                                   : "predicted (|): no context's speed x its bytes / bytes now (weights + K, V)");
 }
 
 /* ---- kernels */
