@@ -28,7 +28,7 @@ exits "peaks of a model" 1 "--peaks measures the machine" bench "$model" --peaks
 exits "ops: a demo" 0 "SIMD kernel" ops matmul --size 32 --seconds 0.001
 exits "ops: several" 0 "steps after fusion" ops norm graph --size 32 --seconds 0.001
 exits "ops: no such demo" 1 '"dance" is no demo' ops dance
-exits "ops: an odd size" 1 "size 33: must be a multiple of 32" ops norm --size 33
+exits "ops: an odd size" 1 "--size 33: must be a multiple of 32" ops norm --size 33
 "$CUTAWAY" ops attention --size 32 --seconds 0.001 --json >"$tmp/json"
 same "ops: JSON" "$(grep -c '"gflops"' "$tmp/json")" 4
 timeout --preserve-status -k 10 -s INT 1 "$CUTAWAY" ops norm --seconds 60 >/dev/null 2>&1
@@ -58,6 +58,17 @@ same "gate: a record each" "$(grep -c -- '^---' "$tmp/history")" 2
 sed -i 's/^perplexity: .*/perplexity: 2/' "$tmp/history"
 exits "gate: the alarm" 1 "WORSE" $gate --watch "$tmp/history" --max-slower 99
 same "gate: what is worse is no part of the past" "$(grep -c -- '^---' "$tmp/history")" 2
+
+exits "gate: a folder that is not there, before measuring" 2 "cannot create" $gate --baseline "$tmp/no/where"
+exits "gate: three plots" 0 "memory MiB, oldest first" $gate --baseline "$tmp/base" --max-slower 99
+printf '# a gate\nmodel: %s\ntext: "%s"   # held out\nprefill: 8\ndecode: 4\nthreads: 1\nmax-slower: 99\njson: true\ncsv: false\n' "$model" "$tmp/text" >"$tmp/gate.yaml"
+exits "gate: a config" 0 '"passed": true' gate --config "$tmp/gate.yaml" --baseline "$tmp/base"
+exits "gate: the command line wins" 1 "this is 1 threads, -p 9 -n 4" gate --config "$tmp/gate.yaml" --baseline "$tmp/base" -p 9
+printf 'trials 5\n' >"$tmp/bad.yaml"
+exits "gate: a bad config" 2 'line 1: "trials 5" is not "name: value"' gate --config "$tmp/bad.yaml" --baseline "$tmp/base"
+printf 'trails: 5\n' >"$tmp/bad.yaml"
+exits "gate: an unknown name in it" 1 "did you mean --trials" gate --config "$tmp/bad.yaml" --baseline "$tmp/base"
+exits "gate: no config" 2 "No such file" gate --config "$tmp/nothing.yaml"
 
 # ---- profile
 

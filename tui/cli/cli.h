@@ -90,6 +90,12 @@ struct cli_list { int item[16], n; };
 int cli_read_list(const char *command, const char *option, const char *text, int min, int max, struct cli_list *out);
 int cli_list_most(const struct cli_list *l);
 
+/* The options of a file, named by --config FILE in argv, put before those of argv. What was read from it lives until cli_config_free.
+ * Returns CLI_GO (also when there is no --config), or the exit status after the mistake was reported. */
+struct cli_config { int argc; char **argv; int n; char **words; };
+int cli_config_read(struct cli_config *c, int argc, char **argv);
+void cli_config_free(struct cli_config *c);
+
 /* "Did you mean": offer names, then read best (NULL: none is near). */
 struct cli_guess { const char *word, *best; int distance; };
 void cli_guess_try(struct cli_guess *g, const char *name);

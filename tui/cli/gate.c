@@ -12,6 +12,8 @@ struct gate {
     struct cut_gate_limits limits;
     const char *model, *text, *baseline, *history;
     bool save, json, csv;
+    struct cut_gate_record *past;      /* what the file held before */
+    int n_past;
 };
 
 static bool show(void *user, double part, const char *what) {
@@ -27,33 +29,39 @@ static void print_line(const struct cut_gate_line *l) {
     if (l->before > 0) snprintf(before, sizeof before, "%.6g", l->before);
     if (l->now > 0) snprintf(now, sizeof now, "%.6g", l->now);
     if (l->before > 0 && l->now > 0) snprintf(change, sizeof change, "%+.2f %%", 100 * l->change);
+    bool measured = l->before > 0 && l->now > 0;
     bool beyond = l->limit < 0 ? l->change < l->limit : l->change > l->limit;
     if (l->chance < 1) snprintf(why, sizeof why, "  by chance: %.3f", l->chance);
     printf("%-17s %14s %14s %12s %+8.0f %%  %s%s\n", l->what, before, now, change, 100 * l->limit,
-           l->worse ? "WORSE" : beyond ? "unclear" : "ok", why);
+           !measured ? "not measured" : l->worse ? "WORSE" : beyond ? "unclear" : "ok", measured ? why : "");
 }
 
-/* A bar for the past runs of speed, oldest first, and one for now: has it crept? */
-static void print_trend(const struct cut_gate_record *past, int n, const struct cut_gate_record *now) {
-    enum { SHOWN = 12, WIDTH = 40 };
-    const struct cut_gate_record *list[SHOWN + 1];
-    int have = 0;
+static double perplexity_of(const struct cut_gate_record *r) { return r->perplexity; }
+static double speed_of(const struct cut_gate_record *r) { return r->decode.n ? r->decode.median : r->prefill.median; }
+static double memory_of(const struct cut_gate_record *r) { return (double)r->memory / (1024 * 1024); }
+
+static void plot(const struct cut_gate_record *const *list, int n, double (*of)(const struct cut_gate_record *), const char *what) {
+    enum { WIDTH = 40 };
     double most = 0;
-    for (int i = n - 1; i >= 0 && have < SHOWN; i--)
-        if (cut_gate_like(&past[i], now)) list[have++] = &past[i];
-    for (int i = 0; i < have / 2; i++) {
-        const struct cut_gate_record *r = list[i];
-        list[i] = list[have - 1 - i];
-        list[have - 1 - i] = r;
-    }
-    list[have++] = now;
-    for (int i = 0; i < have; i++) if (list[i]->decode.median > most) most = list[i]->decode.median;
-    printf("\ndecode tokens/s%s\n", have > 1 ? ", oldest first" : "");
-    for (int i = 0; i < have; i++) {
-        int bar = most > 0 ? (int)(list[i]->decode.median / most * WIDTH + 0.5) : 0;
-        printf("%s %10.2f |%.*s\n", i + 1 == have ? "now" : "   ", list[i]->decode.median, bar,
+    for (int i = 0; i < n; i++) if (of(list[i]) > most) most = of(list[i]);
+    if (!(of(list[n - 1]) > 0)) return;
+    printf("\n%s%s\n", what, n > 1 ? ", oldest first" : "");
+    for (int i = 0; i < n; i++)
+        printf("%s %10.5g |%.*s\n", i + 1 == n ? "now" : "   ", of(list[i]), (int)(of(list[i]) / most * WIDTH + 0.5),
                "########################################");
-    }
+}
+
+/* Three plots of what was before, as far as it is like this, and of now: has anything crept? */
+static void print_plots(const struct gate *g, const struct cut_gate_record *now) {
+    enum { SHOWN = 12 };
+    const struct cut_gate_record *list[SHOWN + 1];
+    int have = SHOWN;
+    list[SHOWN] = now;
+    for (int i = g->n_past - 1; i >= 0 && have > 0; i--)
+        if (cut_gate_like(&g->past[i], now)) list[--have] = &g->past[i];
+    plot(list + have, SHOWN + 1 - have, perplexity_of, "perplexity");
+    plot(list + have, SHOWN + 1 - have, speed_of, now->decode.n ? "decode tokens/s" : "prefill tokens/s");
+    plot(list + have, SHOWN + 1 - have, memory_of, "memory MiB");
 }
 
 static void print_json(const struct cut_gate_line *line, int worse, const char *against) {
@@ -110,62 +118,64 @@ static int measure(struct gate *g, struct cut_gate_record *now) {
     return st ? cli_error(&err) : CLI_GO;
 }
 
-/* No file means no past yet; any other trouble with it is an error. */
-static int load(const char *path, struct cut_gate_record **list, int *n) {
+/* Before anything is measured: read what there is (no file means no past yet), and find out whether it can be written. */
+static int prepare(struct gate *g) {
     struct cut_err err = { 0 };
-    if (access(path, F_OK)) return CLI_GO;
-    return cut_gate_read(path, list, n, &err) ? cli_error(&err) : CLI_GO;
+    struct cut_save probe;
+    const char *path = g->history ? g->history : g->baseline;
+    bool there = !access(path, F_OK);
+    if (there && !g->save && cut_gate_read(path, &g->past, &g->n_past, &err)) return cli_error(&err);
+    if (there && !g->history && !g->save) {
+        const struct cut_gate_record *b = &g->past[0];
+        if (b->p == g->bench.p && b->n == g->bench.n && b->threads == g->e.threads) return CLI_GO;
+        return cli_usage("gate", "%s is of %d threads, -p %d -n %d; this is %d threads, -p %d -n %d (--save writes a new one)", path, b->threads,
+                         b->p, b->n, g->e.threads, g->bench.p, g->bench.n);
+    }
+    enum cut_status st = cut_save_open(&probe, path, &err);
+    cut_save_close(&probe, CUT_ECANCEL, NULL);
+    return st ? cli_error(&err) : CLI_GO;
 }
 
 static int against_baseline(const struct gate *g, const struct cut_gate_record *now) {
-    struct cut_gate_record *base = NULL;
     struct cut_err err = { 0 };
-    int n = 0, status = g->save ? CLI_GO : load(g->baseline, &base, &n);
-    if (status != CLI_GO) return status;
-    if (!n) {
+    if (!g->n_past) {
         if (cut_gate_write(g->baseline, now, 1, &err)) return cli_error(&err);
         fprintf(stderr, "cutaway gate: %s: the baseline is written\n", g->baseline);
         return CLI_OK;
     }
-    if (cut_gate_like(&base[0], now)) status = report(g, &base[0], now, g->baseline);
-    else status = cli_usage("gate",
-                            "%s is of %s with %s kernels, %d threads, -p %d -n %d; this is %s, %s, %d, -p %d -n %d"
-                            " (--save writes a new one)", g->baseline, base[0].model, base[0].kernels, base[0].threads,
-                            base[0].p, base[0].n, now->model, now->kernels, now->threads, now->p, now->n);
-    free(base);
+    const struct cut_gate_record *base = &g->past[0];
+    if (!cut_gate_like(base, now))
+        return cli_usage("gate", "%s is of %s with %s kernels; this is %s with %s (--save writes a new one)", g->baseline, base->model,
+                         base->kernels, now->model, now->kernels);
+    int status = report(g, base, now, g->baseline);
+    if (!g->json && !g->csv) print_plots(g, now);
     return status;
 }
 
 /* Only what passes becomes part of the past, so that a decline in small steps is seen against where it began for a while. */
-static int against_history(const struct gate *g, const struct cut_gate_record *now) {
-    struct cut_gate_record *past = NULL, usual, *grown;
+static int against_history(struct gate *g, const struct cut_gate_record *now) {
+    struct cut_gate_record usual, *grown;
     struct cut_err err = { 0 };
-    int n = 0, status = load(g->history, &past, &n);
-    if (status != CLI_GO) return status;
-    bool known = cut_gate_usual(past, n, now, &usual);
-    status = known ? report(g, &usual, now, "what was usual") : CLI_OK;
-    if (!g->json && !g->csv) print_trend(past, n, now);
-    if (status == CLI_OK) {
-        grown = realloc(past, ((size_t)n + 1) * sizeof *past);
-        if (!grown) {
-            free(past);
-            return cli_error(&(struct cut_err){ CUT_ENOMEM, "out of memory: the history" });
-        }
-        past = grown;
-        past[n] = *now;
-        if (cut_gate_write(g->history, past, n + 1, &err)) status = cli_error(&err);
-    }
-    free(past);
-    return status;
+    bool known = cut_gate_usual(g->past, g->n_past, now, &usual);
+    int status = known ? report(g, &usual, now, "what was usual") : CLI_OK;
+    if (!g->json && !g->csv) print_plots(g, now);
+    if (status != CLI_OK) return status;
+    grown = realloc(g->past, ((size_t)g->n_past + 1) * sizeof *grown);
+    if (!grown) return cli_error(&(struct cut_err){ CUT_ENOMEM, "out of memory: the history" });
+    g->past = grown;
+    g->past[g->n_past++] = *now;
+    return cut_gate_write(g->history, g->past, g->n_past, &err) ? cli_error(&err) : CLI_OK;
 }
 
-int cli_gate(int argc, char **argv) {
+static int gate(int argc, char **argv) {
     struct gate g = { .bench = { .p = 128, .n = 32, .r = 5 }, .limits = cut_gate_defaults };
-    const char *args[1] = { 0 };
+    const char *args[1] = { 0 }, *config = NULL;
     int every = 0, n_args, status;
     float perplexity = 100 * (float)g.limits.perplexity, speed = 100 * (float)g.limits.speed, memory = 100 * (float)g.limits.memory;
     cli_engine_init(&g.e);
     const struct cli_opt opts[] = {
+        { 0, "config", "FILE", CLI_TEXT, &config, "options from a file, \"name: value\" a line; these here win", 0, 0 },
+        { 0, "model", "FILE", CLI_TEXT, &g.model, "the same as MODEL.gguf, for a config", 0, 0 },
         { 0, "baseline", "FILE", CLI_TEXT, &g.baseline, "what to compare with; written when it is not there", 0, 0 },
         { 0, "save", NULL, CLI_FLAG, &g.save, "write the baseline anew", 0, 0 },
         { 0, "watch", "FILE", CLI_TEXT, &g.history, "compare with what was usual, and keep a history there", 0, 0 },
@@ -185,17 +195,24 @@ int cli_gate(int argc, char **argv) {
         "gate", "[MODEL.gguf] --baseline FILE [--text FILE] [options]",
         "Measure a model's perplexity, speed and memory and compare them with a baseline. Exit status 1 when one is worse by\n"
         "more than its limit; speed also must differ by more than chance would explain, where there are 4 trials or more.\n"
-        "--watch FILE keeps a history instead, and compares with the medians of the last 16 measurements in it.",
+        "--watch FILE keeps a history instead, and compares with the medians of the last 16 measurements in it. Three plots follow:\n"
+        "perplexity, speed, memory. A config is YAML of one level: \"baseline: base.txt\", \"trials: 5\", \"max-slower: 10\".",
         opts, sizeof opts / sizeof *opts, 0, 1,
     };
     if ((status = cli_parse(&spec, argc, argv, args, &n_args)) != CLI_GO) return status;
     if (!g.baseline == !g.history) return cli_usage("gate", "give a file to compare with: --baseline FILE, or --watch FILE");
+    if (g.save && !g.baseline) return cli_usage("gate", "--save goes with --baseline");
     if (every && !g.history) return cli_usage("gate", "--every goes with --watch");
     if (!g.bench.p && !g.bench.n) return cli_usage("gate", "-p 0 -n 0: nothing to measure");
     g.limits = (struct cut_gate_limits){ (double)perplexity / 100, (double)speed / 100, (double)memory / 100 };
-    g.model = n_args ? args[0] : cli_bundled_model();
+    if (n_args) g.model = args[0];
+    if (!g.model) g.model = cli_bundled_model();
     g.bench.n_seq = 1;
 
+    if ((status = prepare(&g)) != CLI_GO) {
+        free(g.past);
+        return status;
+    }
     struct cut_gate_record now;
     cli_interrupt_arm();
     do {
@@ -204,5 +221,15 @@ int cli_gate(int argc, char **argv) {
         if (fflush(stdout)) status = cli_flush_stdout();
         for (int s = 0; s < every && status == CLI_OK && !cli_interrupted(); s++) nanosleep(&(struct timespec){ 1, 0 }, NULL);
     } while (every && status == CLI_OK && !cli_interrupted());
+    free(g.past);
     return status == CLI_OK && cli_interrupted() ? CLI_INTERRUPTED : status;
+}
+
+int cli_gate(int argc, char **argv) {
+    struct cli_config c;
+    int status = cli_config_read(&c, argc, argv);
+    if (status != CLI_GO) return status;
+    status = gate(c.argc, c.argv);
+    cli_config_free(&c);
+    return status;
 }

@@ -92,6 +92,7 @@ int cli_ops(int argc, char **argv) {
                                     "\"%s\" is no demo; they are matmul, norm, elementwise, attention, types and graph", args[i]);
         wanted[d] = true;
     }
+    if (o.size % 32) return cli_usage("ops", "--size %d: must be a multiple of 32", o.size);
     for (int d = 0; d < CUT_OPS_DEMOS; d++) wanted[d] |= !n_args;
     struct cut_err err = { 0 };
     struct cut_model *m = NULL;
