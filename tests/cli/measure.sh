@@ -4,8 +4,8 @@ model=$(tiny)
 
 # ---- bench
 
-exits "bench: a row for each combination" 0 "median (quartiles)" bench "$model" -p 8,16 -n 4 -t 1,2 -r 2
-same "bench: p and n go side by side" "$(printf '%s\n' "$out" | grep -c '^ *[12]  *1  *0 ')" 4
+exits "bench: a row for each combination" 0 "Medians of 2 rounds" bench "$model" -p 8,16 -n 4 -t 1,2 -r 2
+same "bench: p and n go side by side" "$(printf '%s\n' "$out" | grep -c "^[a-z0-9]*  *[12]  *1  *0 ")" 4
 "$CUTAWAY" bench "$model" -p 8 -n 4 -t 1 --sequences 1,3 --depth 0,5 -r 2 -o json >"$tmp/json"
 same "bench: several are an array" "$(head -c 1 "$tmp/json")$(grep -c '"sequences": 3' "$tmp/json")$(grep -c '"depth": 5' "$tmp/json")" "[22"
 "$CUTAWAY" bench "$model" -p 8 -n 4 -t 1,2 -r 2 -o csv >"$tmp/csv"
@@ -18,6 +18,13 @@ exits "bench: too many numbers" 1 "at most 16 numbers" bench "$model" -p 1,2,3,4
 exits "bench: --depth without room for it is no question: the context follows" 0 "median" bench "$model" -p 0 -n 2 -d 30 -r 1
 exits "bench: depths beside what depth 0 lets expect" 0 "time  limit" bench "$model" -p 8 -n 4 -t 1 -d 0,40 -r 2
 same "bench: one of two depths can be predicted" "$(printf '%s\n' "$out" | grep -cE '(bytes|flops)$')" 1
+exits "bench: kernels and files" 0 "kernels  threads" bench "$model" "$model" --kernels ref,auto -p 8 -n 4 -t 1 -r 2
+same "bench: both of both" "$(printf '%s\n' "$out" | grep -c '^ref ')$(printf '%s\n' "$out" | grep -c '^tiny.*parameters')" 22
+exits "bench: all kernels" 0 "ref" bench "$model" --kernels all -p 8 -n 0 -t 1 -r 1
+exits "bench: unknown kernels" 1 '"sse": not one of' bench "$model" --kernels ref,sse
+exits "bench: no kernels" 1 'not one of' bench "$model" --kernels ''
+exits "bench: on one processor" 0 "threads 2" bench "$model" --cpus 0 -p 8 -n 4 -t 2 -r 1
+exits "bench: on none there is" 1 "processor 1023" bench "$model" --cpus 1023 -p 8 -n 4 -r 1
 exits "peaks" 0 "read" bench --peaks -t 1
 same "peaks: floats and bytes" "$(printf '%s\n' "$out" | grep -c "^f32\|^int8\|^bf16")" "$(printf '%s\n' "$out" | grep -c 'Gop/s')"
 exits "peaks as CSV" 0 "kind,tier,instruction,threads,rate,median" bench --peaks -t 1 -o csv

@@ -11,22 +11,26 @@
 enum format { TABLE, JSON, CSV, MARKDOWN };
 
 struct row {
-    int threads, seqs, depth, p, n;
+    int file, threads, seqs, depth, p, n;
+    enum cut_tier asked;               /* kernels */
     struct cut_bench_result r;
     struct cut_speed prefill, decode;
+    char name[256], type[16], tier[16];        /* of the model, kept when its engine is closed */
+    uint64_t params, weight_bytes;
     double want_prefill, want_decode;          /* predicted from depth 0; 0: not */
     bool by_flops;                             /* decode: the prediction is arithmetic's, not memory's */
 };
 struct bench {
     struct cli_engine e;
-    struct cli_list threads, seqs, depth, p, n;
+    struct cli_list threads, seqs, depth, p, n, cpus;
+    enum cut_tier tier[CUT_TIER_COUNT];
+    const char *file[16];
+    int n_tiers, n_files;
     int rounds;
     enum format format;
     struct row *row;
     int n_rows, done;
     bool show;
-    char name[256], type[16], tier[16];        /* of the model, kept when its engine is closed */
-    uint64_t params, weight_bytes;
 };
 
 /* On a terminal, one line on stderr that is written over. */
@@ -40,28 +44,50 @@ static bool progress(void *user, double part, const char *what) {
 }
 
 /* Bytes of weights read a second: each pass of decode reads them once, for all its sequences. */
-static double weights_read(const struct bench *b,
-                           const struct row *r) { return r->decode.median / r->seqs * (double)b->weight_bytes; }
+static double weights_read(const struct row *r) { return r->decode.median / r->seqs * (double)r->weight_bytes; }
+
+static bool any_noisy(const struct bench *b) {
+    for (int i = 0; i < b->n_rows; i++) if (b->row[i].prefill.noisy || b->row[i].decode.noisy) return true;
+    return false;
+}
 
 /* ---- printing */
 
-static void print_heading(const struct bench *b) {
-    printf("%s: %s, %.1f M parameters, %.1f MiB; kernels %s", b->name, b->type, (double)b->params / 1e6,
-           (double)b->weight_bytes / (1024 * 1024), b->tier);
+static void print_heading(const struct row *r) {
+    printf("%s: %s, %.1f M parameters, %.1f MiB", r->name, r->type, (double)r->params / 1e6, (double)r->weight_bytes / (1024 * 1024));
+}
+
+/* One line of a file of the system; "" where it cannot be read. */
+static void first_line(const char *path, char out[64]) {
+    FILE *f = fopen(path, "r");
+    if (!f || !fgets(out, 64, f)) out[0] = 0;
+    if (f) fclose(f);
+    out[strcspn(out, " \n")] = 0;
+}
+
+/* What else decides a speed: how far to trust the figures. */
+static void print_machine(const struct bench *b) {
+    char governor[64], load[64];
+    first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor);
+    first_line("/proc/loadavg", load);
+    printf("\nMedians of %d rounds after a warm-up", b->rounds);
+    if (governor[0]) printf("; governor %s", governor);
+    if (load[0]) printf("; load of the last minute %s on %d processors", load, cut_cpu_count());
+    printf(".\n");
+    if (any_noisy(b)) printf("~: the quartiles are more than 5 %% apart. Something else is running: measure again.\n");
 }
 
 static void print_rounds(const struct bench *b) {
     const struct row *r = b->row;
-    print_heading(b);
-    printf("; threads %d", r->threads);
+    print_heading(r);
+    printf("; kernels %s; threads %d", r->tier, r->threads);
     if (r->seqs > 1) printf(", %d sequences", r->seqs);
     if (r->depth) printf(", behind %d tokens", r->depth);
     printf("\n\ntokens/s     prefill %-6d  decode %d\n", r->p, r->n);
     for (int i = 0; i < b->rounds; i++) printf("round %-3d  %14.2f  %10.2f\n", i + 1, r->r.round[i].prefill_tps,
                                                r->r.round[i].decode_tps);
-    printf("%-9s  %14.2f  %10.2f\n", "median", r->r.prefill_tps, r->r.decode_tps);
-    if (r->prefill.noisy ||
-        r->decode.noisy) printf("\nThe rounds differ by more than 5 %%: something else is running. Measure again.\n");
+    printf("%-9s  %14.2f%c %10.2f%c\n", "median", r->r.prefill_tps, r->prefill.noisy ? '~' : ' ', r->r.decode_tps, r->decode.noisy ? '~' : ' ');
+    print_machine(b);
 }
 
 /* "1234.5 (1200-1260)", or "-" for what was not measured; ~: noisy. */
@@ -101,16 +127,18 @@ static void print_table(const struct bench *b) {
         print_rounds(b);
         return;
     }
-    print_heading(b);
-    printf("\n\nthreads  seqs  depth  %6s  %-32s %6s  %-32s  weights GB/s\n", "p", "prefill tokens/s", "n", "decode tokens/s");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        printf("%7d %5d %6d  %6d  %-32s %6d  %-32s  %12.2f\n", r->threads, r->seqs, r->depth, r->p, speed_text(prefill,
-                                                                                                               &r->prefill), r->n,
-               speed_text(decode, &r->decode), weights_read(b, r) / 1e9);
+        if (!i || r->file != r[-1].file) {
+            print_heading(r);
+            printf("\n\nkernels  threads  seqs  depth  %6s  %-32s %6s  %-32s  weights GB/s\n", "p", "prefill tokens/s", "n", "decode tokens/s");
+        }
+        printf("%-7s %8d %5d %6d  %6d  %-32s %6d  %-32s  %12.2f\n", r->tier, r->threads, r->seqs, r->depth, r->p,
+               speed_text(prefill, &r->prefill), r->n, speed_text(decode, &r->decode), weights_read(r) / 1e9);
+        if (i + 1 < b->n_rows && r[1].file != r->file) printf("\n");
     }
-    printf("\nmedian (quartiles); ~: they are more than 5 %% apart\n");
     print_predictions(b);
+    print_machine(b);
 }
 
 static void print_markdown(const struct bench *b) {
@@ -119,9 +147,9 @@ static void print_markdown(const struct bench *b) {
            "| --- | --- | --- | ---: | ---: | ---: | --- | ---: |\n");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        if (r->p) printf("| %s | %s | %s | %d | 1 | %d | prefill %d | %s |\n", b->name, b->type, b->tier, r->threads, r->depth, r->p,
+        if (r->p) printf("| %s | %s | %s | %d | 1 | %d | prefill %d | %s |\n", r->name, r->type, r->tier, r->threads, r->depth, r->p,
                          speed_text(prefill, &r->prefill));
-        if (r->n) printf("| %s | %s | %s | %d | %d | %d | decode %d | %s |\n", b->name, b->type, b->tier, r->threads, r->seqs,
+        if (r->n) printf("| %s | %s | %s | %d | %d | %d | decode %d | %s |\n", r->name, r->type, r->tier, r->threads, r->seqs,
                          r->depth, r->n, speed_text(decode, &r->decode));
     }
 }
@@ -131,9 +159,9 @@ static void print_csv(const struct bench *b) {
            "decode_q1,decode_q3,weights_bytes_per_s\n");
     for (int i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->row[i];
-        printf("\"%s\",%s,%s,%d,%d,%d,%d,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.0f\n", b->name, b->type, b->tier, r->threads,
+        printf("\"%s\",%s,%s,%d,%d,%d,%d,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.0f\n", r->name, r->type, r->tier, r->threads,
                r->seqs, r->depth, r->p, r->n, b->rounds,
-               r->prefill.median, r->prefill.q1, r->prefill.q3, r->decode.median, r->decode.q1, r->decode.q3, weights_read(b, r));
+               r->prefill.median, r->prefill.q1, r->prefill.q3, r->decode.median, r->decode.q1, r->decode.q3, weights_read(r));
     }
 }
 
@@ -141,10 +169,10 @@ static void json_row(struct cut_json *j, const struct bench *b, const struct row
     cut_json_open(j, NULL, '{');
     cut_json_num(j, "prefill_tps", r->r.prefill_tps);
     cut_json_num(j, "decode_tps", r->r.decode_tps);
-    cut_json_str(j, "model", b->name, strlen(b->name));
-    cut_json_str(j, "type", b->type, strlen(b->type));
+    cut_json_str(j, "model", r->name, strlen(r->name));
+    cut_json_str(j, "type", r->type, strlen(r->type));
     cut_json_int(j, "threads", r->threads);
-    cut_json_str(j, "tier", b->tier, strlen(b->tier));
+    cut_json_str(j, "tier", r->tier, strlen(r->tier));
     cut_json_int(j, "p", r->p);
     cut_json_int(j, "n", r->n);
     cut_json_int(j, "sequences", r->seqs);
@@ -153,7 +181,7 @@ static void json_row(struct cut_json *j, const struct bench *b, const struct row
     if (r->want_decode) cut_json_num(j, "predicted_decode", r->want_decode);
     if (r->want_decode) cut_json_str(j, "predicted_limit", r->by_flops ? "flops" : "bytes", 5);
     cut_json_bool(j, "noisy", r->prefill.noisy || r->decode.noisy);
-    cut_json_num(j, "weights_bytes_per_s", weights_read(b, r));
+    cut_json_num(j, "weights_bytes_per_s", weights_read(r));
     cut_json_open(j, "rounds", '[');
     for (int i = 0; i < b->rounds; i++) {
         cut_json_open(j, NULL, '{');
@@ -181,7 +209,8 @@ static void print_json(const struct bench *b) {
  * several tokens of a prefill are read once for many of them, so there flops decide. */
 static enum cut_status predict(struct bench *b, struct row *r, enum cut_tier tier, struct cut_err *err) {
     const struct row *base = b->row;
-    while (base < r && (base->depth || base->threads != r->threads || base->seqs != r->seqs || base->p != r->p || base->n != r->n)) base++;
+    while (base < r && (base->depth || base->file != r->file || base->asked != r->asked || base->threads != r->threads || base->seqs != r->seqs ||
+                        base->p != r->p || base->n != r->n)) base++;
     if (base == r) return CUT_OK;
     struct cut_peaks *p = calloc(1, sizeof *p);
     if (!p) return cut_fail(err, CUT_ENOMEM, "out of memory: the machine's peaks");
@@ -203,23 +232,25 @@ static enum cut_status predict(struct bench *b, struct row *r, enum cut_tier tie
     return CUT_OK;
 }
 
-static int measure(struct bench *b, struct row *r, const char *file) {
+static int measure(struct bench *b, struct row *r) {
     struct cut_err err = { 0 };
     struct cut_bench_opts o = { .p = r->p, .n = r->n, .r = b->rounds, .depth = r->depth, .n_seq = r->seqs };
     double prefill[64], decode[64];
     b->e.threads = r->threads;
     b->e.sequences = r->seqs;
+    b->e.kernels = cut_tier_name(r->asked);
     b->e.ctx = r->depth + (r->p > r->n ? r->p : r->n);
-    int status = cli_engine_open(&b->e, "bench", file);
+    int status = cli_engine_open(&b->e, "bench", b->file[r->file]);
     if (status != CLI_GO) return status;
     const struct cut_config *c = cut_model_config(b->e.model);
-    snprintf(b->name, sizeof b->name, "%s", cut_gguf_head(cut_model_gguf(b->e.model))->name);
-    snprintf(b->type, sizeof b->type, "%s", cut_model_type_name(b->e.model));
-    snprintf(b->tier, sizeof b->tier, "%s", cli_engine_kernels(&b->e));
-    b->params = c->n_params;
-    b->weight_bytes = c->weight_bytes;
+    snprintf(r->name, sizeof r->name, "%s", cut_gguf_head(cut_model_gguf(b->e.model))->name);
+    snprintf(r->type, sizeof r->type, "%s", cut_model_type_name(b->e.model));
+    snprintf(r->tier, sizeof r->tier, "%s", cli_engine_kernels(&b->e));
+    r->params = c->n_params;
+    r->weight_bytes = c->weight_bytes;
     enum cut_tier tier = cut_session_opts(b->e.session)->tier;
-    enum cut_status st = cut_bench(b->e.session, &o, progress, b, &r->r, &err);
+    enum cut_status st = cut_pool_pin(b->e.pool, b->cpus.item, b->cpus.n, &err);
+    if (!st) st = cut_bench(b->e.session, &o, progress, b, &r->r, &err);
     cli_engine_close(&b->e);
     if (st) return cli_error(&err);
     for (int i = 0; i < b->rounds; i++) {
@@ -233,19 +264,37 @@ static int measure(struct bench *b, struct row *r, const char *file) {
     return st ? cli_error(&err) : CLI_GO;
 }
 
-/* Every combination of threads, sequences and depth; within one, the lengths of prefill and of decode side by side. */
+/* Every combination of files, kernels, threads, sequences and depth; within one, the lengths of prefill and of decode side by side. */
 static bool plan(struct bench *b) {
-    int pairs = b->p.n > b->n.n ? b->p.n : b->n.n;
-    b->row = calloc((size_t)(b->threads.n * b->seqs.n * b->depth.n * pairs), sizeof *b->row);
-    for (int t = 0; b->row && t < b->threads.n; t++)
-        for (int s = 0; s < b->seqs.n; s++)
-            for (int d = 0; d < b->depth.n; d++)
-                for (int i = 0; i < pairs; i++) {
-                    struct row r = { .threads = b->threads.item[t], .seqs = b->seqs.item[s], .depth = b->depth.item[d],
-                                     .p = i < b->p.n ? b->p.item[i] : 0, .n = i < b->n.n ? b->n.item[i] : 0 };
-                    if (r.p || r.n) b->row[b->n_rows++] = r;
-                }
+    int pairs = b->p.n > b->n.n ? b->p.n : b->n.n, each = b->seqs.n * b->depth.n * pairs;
+    int n = b->n_files * b->n_tiers * b->threads.n * each;
+    b->row = calloc((size_t)n, sizeof *b->row);
+    for (int i = 0; b->row && i < n; i++) {
+        int pair = i % pairs, depth = i / pairs % b->depth.n, seqs = i / pairs / b->depth.n % b->seqs.n, of = i / each;
+        struct row r = { .file = of / b->threads.n / b->n_tiers, .asked = b->tier[of / b->threads.n % b->n_tiers],
+                         .threads = b->threads.item[of % b->threads.n], .seqs = b->seqs.item[seqs], .depth = b->depth.item[depth],
+                         .p = pair < b->p.n ? b->p.item[pair] : 0, .n = pair < b->n.n ? b->n.item[pair] : 0 };
+        if (r.p || r.n) b->row[b->n_rows++] = r;
+    }
     return b->row;
+}
+
+/* "ref,avx2", or "all": what this processor can run. */
+static int read_tiers(struct bench *b, const char *text) {
+    struct cut_err err = { 0 };
+    char word[16];
+    if (!strcmp(text, "all")) {
+        for (int t = CUT_TIER_REF; t < CUT_TIER_COUNT; t++)
+            if (cut_tier_available((enum cut_tier)t)) b->tier[b->n_tiers++] = (enum cut_tier)t;
+        return CLI_GO;
+    }
+    for (const char *p = text, *end = text; *end; p = end + 1) {
+        end = p + strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)(end - p < 15 ? end - p : 15), p);
+        if (b->n_tiers == CUT_TIER_COUNT) return cli_usage("bench", "--kernels %s: too many of them", text);
+        if (cut_tier_parse(&b->tier[b->n_tiers++], word, &err)) return cli_usage("bench", "--%s", err.msg);
+    }
+    return b->n_tiers ? CLI_GO : cli_usage("bench", "--kernels \"\": not one of auto, ref, avx2, avx512, neon, nor all");
 }
 
 /* ---- peaks */
@@ -297,7 +346,7 @@ static int peaks(struct bench *b) {
 
 int cli_bench(int argc, char **argv) {
     struct bench b = { .rounds = 3, .show = isatty(STDERR_FILENO) };
-    const char *file = NULL, *p = "512", *n = "64", *threads = NULL, *seqs = "1", *depth = "0";
+    const char *p = "512", *n = "64", *threads = NULL, *seqs = "1", *depth = "0", *tiers = "auto", *cpus = NULL;
     bool json = false, measure_peaks = false;
     int format = TABLE, n_args;
     cli_engine_init(&b.e);
@@ -307,37 +356,46 @@ int cli_bench(int argc, char **argv) {
         { 't', "threads", "LIST", CLI_TEXT, &threads, "threads that compute (default: all processors)", 0, 0 },
         { 0, "sequences", "LIST", CLI_TEXT, &seqs, "sequences that decode together (default 1)", 0, 0 },
         { 'd', "depth", "LIST", CLI_TEXT, &depth, "tokens in the cache before (default 0)", 0, 0 },
+        { 0, "kernels", "LIST", CLI_TEXT, &tiers, "ref,avx2,.. or all: tiers of kernels (default: the best here)", 0, 0 },
+        { 0, "cpus", "LIST", CLI_TEXT, &cpus, "tie thread i to the i-th of these processors", 0, 0 },
         { 'r', "rounds", "N", CLI_INT, &b.rounds, "rounds after the warm-up", 1, 64 },
         { 'b', "batch", "N", CLI_INT, &b.e.batch, "tokens in one pass, 0: 512", 0, 1 << 20 },
         { 'o', "output", "table|json|csv|markdown", CLI_CHOICE, &format, "how to print", 0, 0 },
         { 0, "json", NULL, CLI_FLAG, &json, "the same as -o json", 0, 0 },
         { 0, "peaks", NULL, CLI_FLAG, &measure_peaks, "measure the machine instead: memory, float, int8 and bf16", 0, 0 },
-        CLI_ENGINE_WHAT(b.e),
+        { 0, "kv", "f16|f32", CLI_CHOICE, &b.e.kv, "numbers in the key/value cache", 0, 0 },
+        { 0, "activations", "q8|f32", CLI_CHOICE, &b.e.activations, "what quantized weights are multiplied by", 0, 0 },
+        { 0, "repack", "auto|never", CLI_CHOICE, &b.e.repack, "copy quantized weights into the order products read", 0, 0 },
+        { 0, "no-mmap", NULL, CLI_FLAG, &b.e.no_mmap, "read the file instead of mapping it", 0, 0 },
     };
     const struct cli_spec spec = {
-        "bench", "[FILE] [options]",
+        "bench", "[FILE..] [options]",
         "Measure tokens per second: prefill of a prompt and decode of single tokens, each from an empty cache or behind --depth\n"
         "tokens, in rounds after a warm-up; the median counts. A LIST is a number, or several: 1,2,4. Lengths of -p and -n go\n"
-        "side by side, all else is combined. Several sequences decode a token each in a pass; the speed is that of all. Where\n"
-        "the first depth is 0, what it lets expect of the others is printed beside what they were. Ctrl-C stops.",
-        opts, sizeof opts / sizeof *opts, 0, 1,
+        "side by side, all else is combined, several files too. Several sequences decode a token each in a pass; the speed is that\n"
+        "of all. Where the first depth is 0, what it lets expect of the others is printed beside what they were. Ctrl-C stops.",
+        opts, sizeof opts / sizeof *opts, 0, 16,
     };
-    int status = cli_parse(&spec, argc, argv, &file, &n_args);
+    int status = cli_parse(&spec, argc, argv, b.file, &n_args);
     if (status != CLI_GO) return status;
     if ((status = cli_read_list("bench", "-p", p, 0, 1 << 24, &b.p)) != CLI_GO) return status;
     if ((status = cli_read_list("bench", "-n", n, 0, 1 << 24, &b.n)) != CLI_GO) return status;
     if (threads && (status = cli_read_list("bench", "-t", threads, 1, 256, &b.threads)) != CLI_GO) return status;
     if ((status = cli_read_list("bench", "--sequences", seqs, 1, 256, &b.seqs)) != CLI_GO) return status;
     if ((status = cli_read_list("bench", "--depth", depth, 0, 1 << 24, &b.depth)) != CLI_GO) return status;
+    if (cpus && (status = cli_read_list("bench", "--cpus", cpus, 0, 1023, &b.cpus)) != CLI_GO) return status;
+    if ((status = read_tiers(&b, tiers)) != CLI_GO) return status;
     b.format = json ? JSON : (enum format)format;
-    if (measure_peaks && file) return cli_usage("bench", "\"%s\": --peaks measures the machine, not a model", file);
+    if (measure_peaks && n_args) return cli_usage("bench", "\"%s\": --peaks measures the machine, not a model", b.file[0]);
     if (!cli_list_most(&b.p) && !cli_list_most(&b.n)) return cli_usage("bench", "-p %s -n %s: nothing to measure", p, n);
 
     cli_interrupt_arm();
     if (measure_peaks) return peaks(&b);
     if (!b.threads.n) b.threads = (struct cli_list){ { cut_cpu_count() }, 1 };
+    b.n_files = n_args ? n_args : 1;
+    if (!n_args) b.file[0] = cli_bundled_model();
     if (!plan(&b)) return cli_error(&(struct cut_err){ CUT_ENOMEM, "out of memory: the list of measurements" });
-    for (int i = 0; status == CLI_GO && i < b.n_rows; i++) status = measure(&b, &b.row[i], file ? file : cli_bundled_model());
+    for (int i = 0; status == CLI_GO && i < b.n_rows; i++) status = measure(&b, &b.row[i]);
     if (b.show) fprintf(stderr, "\r\033[K");
     if (status == CLI_GO) {
         static void (*const print[])(const struct bench *) = { print_table, print_json, print_csv, print_markdown };
