@@ -71,7 +71,7 @@ $(B)/%.o: %.c Makefile | need
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 # These carry other files inside them.
-$(B)/engine/run/source.o: engine/kernels/ref.c engine/model/llama.c engine/run/pass.c engine/quant/decode.c
+$(B)/engine/run/source.o: engine/kernels/ref.c engine/model/llama.c engine/run/pass.c engine/quant/decode.c engine/quant/unpack.c
 $(B)/lua/prelude.o: $(wildcard lua/prelude/*.lua)
 
 $(B)/libcutaway.a: $(ENGINE:%.c=$(B)/%.o)

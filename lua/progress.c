@@ -1,12 +1,10 @@
 /* progress.c - which labs were passed: a line each in a small text file, replaced as a whole. */
 #include "lua/lab.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* The folder for our state, made when it is missing and `make` is set; with the file's name behind it. */
 static bool state_file(char *out, size_t size, bool make) {
@@ -38,20 +36,15 @@ bool cut_lab_done(const char *id) {
 }
 
 enum cut_status cut_lab_set_done(const char *id, struct cut_err *err) {
-    char path[PATH_MAX], fresh[PATH_MAX + 8], line[128];
+    char path[PATH_MAX], line[128];
+    struct cut_save save;
     if (cut_lab_done(id)) return CUT_OK;
     if (!state_file(path, sizeof path, true)) return cut_fail(err, CUT_ESYSTEM, "no folder to note that lab %s is done", id);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    FILE *to = fopen(fresh, "w"), *from = to ? fopen(path, "r") : NULL;
-    if (!to) return cut_fail(err, CUT_ESYSTEM, "%s: %s", fresh, strerror(errno));
-    while (from && fgets(line, sizeof line, from)) fputs(line, to);
+    enum cut_status status = cut_save_open(&save, path, err);
+    if (status) return status;
+    FILE *from = fopen(path, "r");
+    while (from && fgets(line, sizeof line, from)) fputs(line, save.f);
     if (from) fclose(from);
-    fprintf(to, "%s passed\n", id);
-    bool failed = ferror(to);
-    if (fclose(to) || failed || rename(fresh, path)) {
-        enum cut_status status = cut_fail(err, CUT_ESYSTEM, "%s: %s", path, strerror(errno));
-        unlink(fresh);
-        return status;
-    }
-    return CUT_OK;
+    fprintf(save.f, "%s passed\n", id);
+    return cut_save_close(&save, CUT_OK, err);
 }

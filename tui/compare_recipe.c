@@ -280,20 +280,6 @@ static enum cut_status recipe_undo(struct tui_compare *c, char said[160], struct
     return CUT_OK;
 }
 
-/* By temporary file and rename: what stood at the path stays until the new file is whole. */
-static enum cut_status write_whole(const char *path, const char *text, size_t n, struct cut_err *err) {
-    char tmp[4200];
-    snprintf(tmp, sizeof tmp, "%.4096s.tmp.%d", path, (int)getpid());
-    FILE *f = fopen(tmp, "w");
-    bool ok = f && fwrite(text, 1, n, f) == n && !fflush(f) && !fsync(fileno(f));
-    int why = errno;
-    if (f && fclose(f) && ok) ok = false, why = errno;
-    if (ok && rename(tmp, path)) ok = false, why = errno;
-    if (ok) return CUT_OK;
-    if (f) unlink(tmp);
-    return cut_fail(err, CUT_ESYSTEM, "%.150s: cannot be written: %s", path, strerror(why));
-}
-
 static enum cut_status export(struct tui_compare *c, const char *path, char said[160], struct cut_err *err) {
     if (!c->recipe.n) return cut_fail(err, CUT_EUSAGE, "there is no recipe to write yet: r makes one");
     int n = 0;
@@ -306,7 +292,12 @@ static enum cut_status export(struct tui_compare *c, const char *path, char said
     size_t len = cut_recipe_text(step, n, NULL, 0);
     char *text = tui_alloc(len + 1, 1);
     cut_recipe_text(step, n, text, len + 1);
-    enum cut_status st = write_whole(path, text, len, err);
+    struct cut_save save;
+    enum cut_status st = cut_save_open(&save, path, err);
+    if (!st) {
+        fwrite(text, 1, len, save.f);
+        st = cut_save_close(&save, CUT_OK, err);
+    }
     if (!st) snprintf(said, 160, "wrote %d --tensor-type lines to %.80s, for a base of %s", n, path, cut_type_info(c->low)->name);
     free(text);
     free(step);

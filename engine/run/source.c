@@ -1,5 +1,6 @@
 /* source.c - the engine's own text, carried in the program, so that the source pane works wherever it is installed. Only the files that
- * steps point to: what is computed (ref.c), why (llama.c), and how a pass goes through it (pass.c).
+ * steps point to: what is computed (ref.c), why (llama.c), how a pass goes through it (pass.c), and what the bits of weights stand for
+ * (decode.c, unpack.c).
  *
  * The assembler reads the files while this one is compiled; paths start at the root of the repository. */
 #include "engine/base/base.h"
@@ -13,6 +14,7 @@ CARRY(ref, "engine/kernels/ref.c");
 CARRY(llama, "engine/model/llama.c");
 CARRY(pass, "engine/run/pass.c");
 CARRY(decode, "engine/quant/decode.c");
+CARRY(unpack, "engine/quant/unpack.c");
 
 const char *cut_source_text(const char *file, size_t *len) {
     static const struct { const char *path, *text, *end; } carried[] = {
@@ -20,6 +22,7 @@ const char *cut_source_text(const char *file, size_t *len) {
         { "engine/model/llama.c", cut_text_llama, cut_text_llama_end },
         { "engine/run/pass.c", cut_text_pass, cut_text_pass_end },
         { "engine/quant/decode.c", cut_text_decode, cut_text_decode_end },
+        { "engine/quant/unpack.c", cut_text_unpack, cut_text_unpack_end },
     };
     for (size_t i = 0; i < CUT_LEN(carried); i++)
         if (!strcmp(carried[i].path, file)) {
