@@ -107,7 +107,7 @@ exits "a batch with a bad file" 2 "2 of 3 files" convert-batch "$pebble" "$tmp/n
 same "its checksums" "$? $(grep -c OK "$tmp/log")" "0 2"
 holds "its log" "$tmp/batch/log.json" '"agree": 2[0-9]'
 holds "the failure in it" "$tmp/batch/log.json" '"error": ".*nosuch.gguf: No such file'
-holds "its README" "$tmp/batch/README.md" "^| pebble-q8_0.gguf | 2.8 | 8.60 | [0-9]* of 24 |"
+holds "its README" "$tmp/batch/README.md" "^| pebble-q8_0.gguf | production | 2.8 | 8.60 | [0-9]* of 24 |"
 echo kept >"$tmp/batch/pebble-q8_0.gguf"
 mkdir "$tmp/twin"
 cp "$pebble" "$tmp/twin/"
@@ -115,6 +115,15 @@ exits "two of a name" 2 "twin/pebble.gguf: failed: it would become pebble-q4_K_S
 exits "what is there is kept, and looked at" 2 "pebble-q8_0.gguf" convert-batch "$pebble" --preset production --out "$tmp/batch"
 same "even if it is none" "$(cat "$tmp/batch/pebble-q8_0.gguf")" kept
 exits "or replaced" 0 "1 of 1 files" convert-batch "$pebble" --preset production --out "$tmp/batch" --overwrite
+exits "a second batch into the folder" 0 "1 of 1 files" convert-batch "$pebble" --preset mobile --out "$tmp/batch" -p "There was"
+(cd "$tmp/batch" && sha256sum -c SHA256SUMS >"$tmp/log" 2>&1)
+same "the checksums of all it holds" "$? $(grep -c OK "$tmp/log")" "0 3"
+same "the log, too" "$(grep -c '"sha256"' "$tmp/batch/log.json")" 3
+holds "and the README: of the earlier one" "$tmp/batch/README.md" "^| pebble-draft-q8_0.gguf | production |"
+holds "and of this" "$tmp/batch/README.md" "^| pebble-q4_K_S.gguf | mobile |"
+rm "$tmp/batch/pebble-draft-q8_0.gguf"
+exits "what is gone is no longer listed" 0 "1 of 1 files" convert-batch "$pebble" --preset mobile --out "$tmp/batch"
+same "nor summed" "$(wc -l <"$tmp/batch/SHA256SUMS" | tr -d ' ')" 2
 exits "no such preset" 1 "--preset tiny: must be mobile" convert-batch "$pebble" --preset tiny --out "$tmp/batch"
 exits "no folder" 1 "--preset and --out are needed" convert-batch "$pebble" --preset mobile
 

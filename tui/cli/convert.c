@@ -4,6 +4,8 @@
  * by token, what it would have said. The share of equal answers is the agreement (a number that one early difference does not ruin, as
  * it would a comparison of two continuations). */
 #include <errno.h>
+#include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 
 #include "tui/cli/cli.h"
 #include "tui/cli/quantize.h"
+#include "tui/json.h"
 
 enum { MAX_FILES = 64, CHECKED = 24 };     /* CHECKED: tokens continued */
 
@@ -22,6 +25,7 @@ struct done {
     const char *source;
     char path[4096], sha[65];
     const char *name;          /* of the output, within its folder */
+    const char *preset, *type, *prompt;        /* what it was made with, and tried on */
     enum outcome outcome;
     struct cut_err err;        /* of a failure */
     uint64_t from_bytes, bytes, weights, fallbacks;
@@ -39,6 +43,9 @@ struct batch {
     struct cut_pool *pool;
     struct done file[MAX_FILES];
     int n;
+    struct done *past;         /* what the folder holds from before, as its log tells; the texts are of `log` */
+    int n_past;
+    struct tui_json *log;
 };
 
 /* ---- trying a model */
@@ -190,9 +197,94 @@ static void print_done(const struct done *d) {
 
 /* ---- the record */
 
-static void write_sums(FILE *f, const struct batch *b) {
+/* All that the folder holds: what was there before, then what came now. */
+static const struct done *file_at(const struct batch *b, int i) { return i < b->n_past ? &b->past[i] : &b->file[i - b->n_past]; }
+static int n_files(const struct batch *b) { return b->n_past + b->n; }
+
+static const char *text_of(const struct tui_json *j, const char *key) {
+    const struct tui_json *v = tui_json_get(j, key);
+    return v && v->kind == TUI_JSON_STRING ? v->text : NULL;
+}
+
+static double number_of(const struct tui_json *j, const char *key) {
+    const struct tui_json *v = tui_json_get(j, key);
+    return v && (v->kind == TUI_JSON_NUMBER || v->kind == TUI_JSON_BOOL) && v->number >= 0 && v->number < 1e18 ? v->number : 0;
+}
+
+/* An entry of an earlier log, if what it tells of is still there and is not made anew. */
+static bool recall(const struct batch *b, const struct tui_json *log, const struct tui_json *j, struct done *d) {
+    const char *sha = text_of(j, "sha256"), *why = text_of(j, "why_not");
+    *d = (struct done){ .source = text_of(j, "source"), .name = text_of(j, "output"), .outcome = KEPT, .preset = text_of(j, "preset"),
+                        .type = text_of(j, "file_type"), .prompt = text_of(j, "prompt") };
+    if (!d->preset) d->preset = text_of(log, "preset");        /* in logs that name it once, for all */
+    if (!d->type) d->type = text_of(log, "file_type");
+    if (!d->prompt) d->prompt = text_of(log, "prompt");
+    if (!d->source || !d->name || strchr(d->name, '/') || !sha || strlen(sha) != 64 || !d->preset || !d->type || !d->prompt) return false;
     for (int i = 0; i < b->n; i++)
-        if (b->file[i].outcome != FAILED) fprintf(f, "%s  %s\n", b->file[i].sha, b->file[i].name);
+        if (b->file[i].name && !strcmp(b->file[i].name, d->name)) return false;
+    if (snprintf(d->path, sizeof d->path, "%s/%s", b->folder, d->name) >= (int)sizeof d->path || access(d->path, F_OK)) return false;
+    memcpy(d->sha, sha, sizeof d->sha);
+    snprintf(d->untested, sizeof d->untested, "%s", why ? why : "");
+    d->from_bytes = (uint64_t)number_of(j, "source_bytes");
+    d->bytes = (uint64_t)number_of(j, "bytes");
+    d->weights = (uint64_t)number_of(j, "weights");
+    d->fallbacks = (uint64_t)number_of(j, "fallbacks");
+    d->seconds = number_of(j, "seconds");
+    d->tested = number_of(j, "tried") != 0;
+    d->tokens = (int)fmin(number_of(j, "tokens"), CHECKED);
+    d->agree = (int)fmin(number_of(j, "agree"), CHECKED);
+    return true;
+}
+
+/* A log that is missing, or is none, tells of nothing. */
+static enum cut_status read_past(struct batch *b, struct cut_err *err) {
+    char path[4200];
+    size_t len;
+    int n = 0;
+    snprintf(path, sizeof path, "%s/log.json", b->folder);
+    char *text = access(path, F_OK) ? NULL : cli_read_text(path, &len, NULL);
+    if (text && tui_json_parse(&b->log, path, text, len, NULL)) b->log = NULL;
+    free(text);
+    const struct tui_json *list = tui_json_get(b->log, "files");
+    if (!list || list->kind != TUI_JSON_ARRAY) return CUT_OK;
+    for (const struct tui_json *j = list->first; j; j = j->next) n++;
+    b->past = calloc((size_t)n + 1, sizeof *b->past);
+    if (!b->past) return cut_fail(err, CUT_ENOMEM, "out of memory: the record of %s", b->folder);
+    for (const struct tui_json *j = list->first; j; j = j->next) b->n_past += recall(b, b->log, j, &b->past[b->n_past]);
+    return CUT_OK;
+}
+
+static void write_sums(FILE *f, const struct batch *b) {
+    for (int i = 0; i < n_files(b); i++)
+        if (file_at(b, i)->outcome != FAILED) fprintf(f, "%s  %s\n", file_at(b, i)->sha, file_at(b, i)->name);
+}
+
+static void log_one(struct cut_json *j, const struct done *d) {
+    cut_json_open(j, NULL, '{');
+    cut_json_str(j, "source", d->source, strlen(d->source));
+    cut_json_str(j, "outcome", outcomes[d->outcome], strlen(outcomes[d->outcome]));
+    cut_json_str(j, "preset", d->preset, strlen(d->preset));
+    cut_json_str(j, "file_type", d->type, strlen(d->type));
+    cut_json_str(j, "prompt", d->prompt, strlen(d->prompt));
+    if (d->outcome == FAILED) {
+        cut_json_str(j, "error", d->err.msg, strlen(d->err.msg));
+    } else {
+        cut_json_str(j, "output", d->name, strlen(d->name));
+        cut_json_uint(j, "source_bytes", d->from_bytes);
+        cut_json_uint(j, "bytes", d->bytes);
+        cut_json_uint(j, "weights", d->weights);
+        cut_json_uint(j, "fallbacks", d->fallbacks);
+        cut_json_num(j, "seconds", d->seconds);
+        cut_json_str(j, "sha256", d->sha, strlen(d->sha));
+        cut_json_bool(j, "tried", d->tested);
+        if (d->tested) {
+            cut_json_int(j, "tokens", d->tokens);
+            cut_json_int(j, "agree", d->agree);
+        } else {
+            cut_json_str(j, "why_not", d->untested, strlen(d->untested));
+        }
+    }
+    cut_json_close(j, '}');
 }
 
 static void write_log(FILE *f, const struct batch *b) {
@@ -205,55 +297,39 @@ static void write_log(FILE *f, const struct batch *b) {
     cut_json_open(&j, NULL, '{');
     cut_json_str(&j, "version", CUT_VERSION, strlen(CUT_VERSION));
     cut_json_str(&j, "time", when, strlen(when));
-    cut_json_str(&j, "preset", b->preset->name, strlen(b->preset->name));
-    cut_json_str(&j, "file_type", b->type->name, strlen(b->type->name));
-    cut_json_str(&j, "prompt", b->prompt, strlen(b->prompt));
     cut_json_open(&j, "files", '[');
-    for (int i = 0; i < b->n; i++) {
-        const struct done *d = &b->file[i];
-        cut_json_open(&j, NULL, '{');
-        cut_json_str(&j, "source", d->source, strlen(d->source));
-        cut_json_str(&j, "outcome", outcomes[d->outcome], strlen(outcomes[d->outcome]));
-        if (d->outcome == FAILED) {
-            cut_json_str(&j, "error", d->err.msg, strlen(d->err.msg));
-        } else {
-            cut_json_str(&j, "output", d->name, strlen(d->name));
-            cut_json_uint(&j, "source_bytes", d->from_bytes);
-            cut_json_uint(&j, "bytes", d->bytes);
-            cut_json_uint(&j, "weights", d->weights);
-            cut_json_uint(&j, "fallbacks", d->fallbacks);
-            cut_json_num(&j, "seconds", d->seconds);
-            cut_json_str(&j, "sha256", d->sha, strlen(d->sha));
-            cut_json_bool(&j, "tried", d->tested);
-            if (d->tested) {
-                cut_json_int(&j, "tokens", d->tokens);
-                cut_json_int(&j, "agree", d->agree);
-            } else {
-                cut_json_str(&j, "why_not", d->untested, strlen(d->untested));
-            }
-        }
-        cut_json_close(&j, '}');
-    }
+    for (int i = 0; i < n_files(b); i++) log_one(&j, file_at(b, i));
     cut_json_close(&j, ']');
     cut_json_close(&j, '}');
     fputc('\n', f);
 }
 
+/* The format, or the prompt, of all files; NULL: they differ. */
+static const char *common(const struct batch *b, size_t member) {
+    const char *first = NULL;
+    for (int i = 0; i < n_files(b); i++) {
+        const char *s = *(const char *const *)((const char *)file_at(b, i) + member);
+        if (first && strcmp(first, s)) return NULL;
+        first = s;
+    }
+    return first;
+}
+
 static void write_readme(FILE *f, const struct batch *b) {
-    fprintf(f, "# Models in %s\n\nMade by `cutaway convert-batch --preset %s` (Cutaway " CUT_VERSION "): %s.\n\n", b->type->name, b->preset->name,
-            b->preset->what);
-    fprintf(f, "| file | size (MB) | bits per weight | agreement | from |\n|---|---|---|---|---|\n");
-    for (int i = 0; i < b->n; i++) {
-        const struct done *d = &b->file[i];
+    const char *type = common(b, offsetof(struct done, type)), *prompt = common(b, offsetof(struct done, prompt));
+    fprintf(f, "# Models%s%s\n\nMade by `cutaway convert-batch` (Cutaway " CUT_VERSION ").\n\n", type ? " in " : "", type ? type : "");
+    fprintf(f, "| file | preset | size (MB) | bits per weight | agreement | from |\n|---|---|---|---|---|---|\n");
+    for (int i = 0; i < n_files(b); i++) {
+        const struct done *d = file_at(b, i);
         const char *slash = strrchr(d->source, '/');
         if (d->outcome == FAILED) continue;
-        fprintf(f, "| %s | %.1f | %.2f | ", d->name, (double)d->bytes / 1e6, d->weights ? 8 * (double)d->bytes / (double)d->weights : 0);
+        fprintf(f, "| %s | %s | %.1f | %.2f | ", d->name, d->preset, (double)d->bytes / 1e6, d->weights ? 8 * (double)d->bytes / (double)d->weights : 0);
         if (d->tested) fprintf(f, "%d of %d", d->agree, d->tokens);
         else fprintf(f, "not tried");
         fprintf(f, " | %s (%.1f MB) |\n", slash ? slash + 1 : d->source, (double)d->from_bytes / 1e6);
     }
-    fprintf(f, "\nAgreement: the source continued \"%s\" by %d tokens, the likeliest each time; at so many of them the new file would have\n"
-               "said the same.\n\n", b->prompt, CHECKED);
+    fprintf(f, "\nAgreement: the source continued %s%s%s by %d tokens, the likeliest each time; at so many of them the new file would have\n"
+               "said the same.\n\n", prompt ? "\"" : "", prompt ? prompt : "the prompt in the log", prompt ? "\"" : "", CHECKED);
     for (int i = 0; i < b->n; i++)
         if (b->file[i].outcome == FAILED) fprintf(f, "Failed: %s\n\n", b->file[i].err.msg);
     fprintf(f, "Check the files: `sha256sum -c SHA256SUMS`. What was done, in detail: `log.json`. Run one: `cutaway run FILE -p \"%s\"`.\n", b->prompt);
@@ -289,7 +365,8 @@ static int run_batch(struct batch *b) {
         fflush(stdout);
         if (stopped) b->n = i + 1;
     }
-    enum cut_status st = write_text(b, "SHA256SUMS", write_sums, &err);
+    enum cut_status st = read_past(b, &err);
+    if (!st) st = write_text(b, "SHA256SUMS", write_sums, &err);
     if (!st) st = write_text(b, "log.json", write_log, &err);
     if (!st) st = write_text(b, "README.md", write_readme, &err);
     if (st) return cli_error(&err);
@@ -314,8 +391,8 @@ int cli_convert(int argc, char **argv) {
     };
     const struct cli_spec spec = {
         "convert-batch", "IN.gguf... --preset P --out DIR [options]",
-        "Convert models, one after the other, and keep a record: each result is tried against its source, SHA256SUMS, log.json and\n"
-        "README.md are written to DIR. A file that fails is reported and the rest goes on; the exit status is then 2. Results that\n"
+        "Convert models, one after the other, and keep a record: each result is tried against its source; SHA256SUMS, log.json and\n"
+        "README.md in DIR tell of all it holds, of earlier batches too. A file that fails is reported and the rest goes on; the exit status is then 2. Results that\n"
         "are there already are kept, and tried again.",
         opts, sizeof opts / sizeof *opts, 1, MAX_FILES,
     };
@@ -332,11 +409,14 @@ int cli_convert(int argc, char **argv) {
     if (status == CLI_GO && cut_pool_new(&b->pool, threads, &err)) status = cli_error(&err);
     if (status == CLI_GO) {
         b->type = cut_file_type_by_name(b->preset->file_type);
-        for (b->n = 0; b->n < n_args; b->n++) b->file[b->n].source = args[b->n];
+        for (b->n = 0; b->n < n_args; b->n++)
+            b->file[b->n] = (struct done){ .source = args[b->n], .preset = b->preset->name, .type = b->type->name, .prompt = b->prompt };
         cli_interrupt_arm();
         status = run_batch(b);
     }
     cut_pool_free(b->pool);
+    tui_json_free(b->log);
+    free(b->past);
     free(b);
     return status;
 }
