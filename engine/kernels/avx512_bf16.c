@@ -12,14 +12,9 @@
 #include <immintrin.h>
 
 #include "engine/kernels/kern.h"
+#include "engine/kernels/unroll.h"
 
 #define INLINE static inline __attribute__((always_inline))
-/* Arrays of vectors are registers only where every index is known: loops over them must be unrolled, each and whole. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 enum {
     LANES = 32,            /* bf16 numbers in a vector */

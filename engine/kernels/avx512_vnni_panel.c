@@ -16,10 +16,10 @@
 
 #include "engine/kernels/kern.h"
 #include "engine/kernels/panel.h"
+#include "engine/kernels/unroll.h"
 #include "engine/quant/codebooks.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
 enum { TILE_T = 8,             /* of the 32 registers, 8 hold sums, 8 those of a group, 8 those of a part */
        CHUNK = 8,              /* panels that stay in the second-level cache while the tokens pass */
        AHEAD = 4096 };

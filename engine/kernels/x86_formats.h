@@ -15,11 +15,9 @@
 
 #include <immintrin.h>
 
+#include "engine/kernels/unroll.h"
 #include "engine/quant/codebooks.h"
 #include "engine/quant/unpack.h"
-
-/* Arrays of vectors are registers only where every index is known: loops over them must be unrolled, each and whole. */
-#define UNROLL _Pragma("GCC unroll 8")
 
 /* ---------------------------------------------------------------------------------------------------------------
  * What the formats are like
