@@ -955,6 +955,7 @@ struct cut_gate_record {
     char model[128], kernels[16];
     int threads, p, n;         /* tokens of prefill and decode in a trial */
     double perplexity;         /* 0: not measured */
+    char text[65];             /* the SHA-256 of what it was measured over; "": not measured, or not noted */
     struct cut_speed prefill, decode;      /* of each trial; none: not measured */
     uint64_t memory;           /* weights, cache and buffers */
 };
@@ -964,7 +965,7 @@ enum cut_status cut_gate_measure(struct cut_session *s, const char *text, const 
 /* Records in a text file, "key: value" lines with "---" after each record. Reading gives a list to free(). */
 enum cut_status cut_gate_write(const char *path, const struct cut_gate_record *r, int n, struct cut_err *err);
 enum cut_status cut_gate_read(const char *path, struct cut_gate_record **out, int *n, struct cut_err *err);
-/* The same model, kernels, threads and lengths, so that numbers can be compared. */
+/* The same model, kernels, threads, lengths and (where both have one) text, so that numbers can be compared. */
 bool cut_gate_like(const struct cut_gate_record *a, const struct cut_gate_record *b);
 /* What is usual: medians over the last 16 records of the past that are like `now`. False: there are none. */
 bool cut_gate_usual(const struct cut_gate_record *past, int n, const struct cut_gate_record *now, struct cut_gate_record *out);

@@ -31,7 +31,8 @@ enum cut_status cut_gate_measure(struct cut_session *s, const char *text, const 
     double prefill[CUT_LEN(r.prefill.run)], decode[CUT_LEN(r.decode.run)];
     int most = (int)CUT_LEN(prefill);
     if (o->r < 1 || o->r > most) return cut_fail(err, CUT_EUSAGE, "%d trials: must be in [1, %d]", o->r, most);
-    enum cut_status st = text ? cut_perplexity(s, text, within, &first, &quality, err) : CUT_OK;
+    enum cut_status st = text ? cut_sha256_file(text, r.text, err) : CUT_OK;
+    if (!st && text) st = cut_perplexity(s, text, within, &first, &quality, err);
     if (!st) st = cut_bench(s, o, within, &second, &speed, err);
     if (st) return st;
     for (int i = 0; i < o->r; i++) {
@@ -61,8 +62,8 @@ static void print_speed(FILE *f, const char *key, const struct cut_speed *s) {
 
 static void print_record(FILE *f, const struct cut_gate_record *r) {
     fprintf(f, "model: %s\nkernels: %s\nthreads: %d\np: %d\nn: %d\nperplexity: %.9g\nmemory: %" PRIu64 "\n", r->model,
-            r->kernels, r->threads, r->p,
-            r->n, r->perplexity, r->memory);
+            r->kernels, r->threads, r->p, r->n, r->perplexity, r->memory);
+    if (r->text[0]) fprintf(f, "text: %s\n", r->text);
     print_speed(f, "prefill", &r->prefill);
     print_speed(f, "decode", &r->decode);
     fputs("---\n", f);
@@ -100,6 +101,7 @@ static bool read_field(struct cut_gate_record *r, const char *key, const char *v
     double v = 0;
     if (!strcmp(key, "model")) return snprintf(r->model, sizeof r->model, "%s", value) < (int)sizeof r->model;
     if (!strcmp(key, "kernels")) return snprintf(r->kernels, sizeof r->kernels, "%s", value) < (int)sizeof r->kernels;
+    if (!strcmp(key, "text")) return snprintf(r->text, sizeof r->text, "%s", value) < (int)sizeof r->text;
     if (!strcmp(key, "prefill")) return read_speed(value, &r->prefill);
     if (!strcmp(key, "decode")) return read_speed(value, &r->decode);
     if (!strcmp(key, "perplexity")) return read_number(value, 0, 1e300, &r->perplexity);
@@ -149,8 +151,9 @@ enum cut_status cut_gate_read(const char *path, struct cut_gate_record **out, in
 /* ---- comparing */
 
 bool cut_gate_like(const struct cut_gate_record *a, const struct cut_gate_record *b) {
-    return !strcmp(a->model, b->model) && !strcmp(a->kernels,
-                                                  b->kernels) && a->threads == b->threads && a->p == b->p && a->n == b->n;
+    bool other_text = a->text[0] && b->text[0] && strcmp(a->text, b->text);        /* its perplexity is another thing */
+    return !other_text && !strcmp(a->model, b->model) && !strcmp(a->kernels, b->kernels) && a->threads == b->threads && a->p == b->p &&
+           a->n == b->n;
 }
 
 static int ascending(const void *a, const void *b) {

@@ -67,6 +67,9 @@ exits "gate: the alarm" 1 "WORSE" $gate --watch "$tmp/history" --max-slower 99
 same "gate: what is worse is no part of the past" "$(grep -c -- '^---' "$tmp/history")" 2
 
 exits "gate: a folder that is not there, before measuring" 2 "cannot create" $gate --baseline "$tmp/no/where"
+printf 'g f e d c b a\n%.0s' 1 2 3 4 >"$tmp/other"
+exits "gate: another text is another thing" 1 "over another text" gate "$model" --text "$tmp/other" -p 8 -n 4 -t 1 --baseline "$tmp/base"
+exits "gate: without a text there is no perplexity" 0 "not measured" gate "$model" -p 8 -n 4 -t 1 --baseline "$tmp/base" --max-slower 99
 exits "gate: three plots" 0 "memory MiB, oldest first" $gate --baseline "$tmp/base" --max-slower 99
 printf '# a gate\nmodel: %s\ntext: "%s"   # held out\nprefill: 8\ndecode: 4\nthreads: 1\nmax-slower: 99\njson: true\ncsv: false\n' "$model" "$tmp/text" >"$tmp/gate.yaml"
 exits "gate: a config" 0 '"passed": true' gate --config "$tmp/gate.yaml" --baseline "$tmp/base"

@@ -145,8 +145,8 @@ static int against_baseline(const struct gate *g, const struct cut_gate_record *
     }
     const struct cut_gate_record *base = &g->past[0];
     if (!cut_gate_like(base, now))
-        return cli_usage("gate", "%s is of %s with %s kernels; this is %s with %s (--save writes a new one)", g->baseline, base->model,
-                         base->kernels, now->model, now->kernels);
+        return cli_usage("gate", "%s is of %s with %s kernels; this is %s with %s%s (--save writes a new one)", g->baseline, base->model,
+                         base->kernels, now->model, now->kernels, base->text[0] && strcmp(base->text, now->text) ? ", over another text" : "");
     int status = report(g, base, now, g->baseline);
     if (!g->json && !g->csv) print_plots(g, now);
     return status;
