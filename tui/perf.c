@@ -16,13 +16,14 @@ enum { MOST_ITEMS = 64 };
 #define COMPILER "gcc " __VERSION__
 #endif
 
-enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_COUNT, ITEM_SAME, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
+enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_COUNT, ITEM_SAME, ITEM_LOAD, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
 struct item {
     enum item_kind kind;
     bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
     enum cut_tier tier;
     int threads, depth, tokens, rounds;
     struct tui_perf_pin pin;
+    enum tui_perf_load load;           /* of ITEM_LOAD: begin it */
     double cost;                       /* about how long it takes, in any unit */
     char path[4096];                   /* of a comparison */
 };
@@ -127,7 +128,7 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
 
 static bool alike(const struct item *a, const struct item *b) {
     return a->kind == b->kind && a->prefill == b->prefill && a->tier == b->tier && a->threads == b->threads && a->depth == b->depth &&
-           a->logits == b->logits && a->tokens == b->tokens && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
+           a->logits == b->logits && a->tokens == b->tokens && a->load == b->load && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
 }
 
 /* At the end; from where it stood, if the plan had it already. */
@@ -260,11 +261,23 @@ static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *
         if (was) snprintf(said, 160, "the load has ended");
         return CUT_OK;
     }
-    enum cut_status st = tui_perf_noise_begin(&w->noise, a->load, &w->now.machine, err);
+    /* Quiet and free first, where that is not known; then beside the load. */
+    struct item it = point(w, a->quick, w->now.prefill), bare = it;
+    struct tui_perf_point like = { .prefill = it.prefill, .tier = it.tier, .threads = it.threads };
+    bare.pin = (struct tui_perf_pin){ 0 };
+    if (!tui_perf_undisturbed(&w->now, &like)) plan(w, bare);
+    plan(w, (struct item){ .kind = ITEM_LOAD, .load = a->load });
+    it.load = a->load;                 /* another point than the quiet one */
+    plan(w, it);
+    return CUT_OK;
+}
+
+static enum cut_status begin_load(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    end_noise(w);
+    enum cut_status st = tui_perf_noise_begin(&w->noise, it->load, &w->now.machine, err);
     if (st) return st;
-    w->now.load = a->load;
+    w->now.load = it->load;
     w->now.load_ends = cut_clock() + TUI_PERF_LOAD_SECONDS;
-    plan(w, point(w, a->quick, w->now.prefill));
     return CUT_OK;
 }
 
@@ -500,6 +513,7 @@ static enum cut_status measure(struct tui_perf_work *w, const struct item *it, c
     case ITEM_PEAKS: return measure_peaks(w, it, err);
     case ITEM_POINT: return measure_point(w, it, err);
     case ITEM_STEPS: return measure_steps(w, it, err);
+    case ITEM_LOAD: return begin_load(w, it, err);
     case ITEM_COUNT: return count(w, it, err);
     case ITEM_SAME: return measure_same(w, it, err);
     case ITEM_HASH: return hash(w, err);
@@ -545,6 +559,7 @@ static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     case ITEM_SAME:
         snprintf(p->job, sizeof p->job, "bytes, %d thread%s, %s: %s", it->threads, it->threads == 1 ? "" : "s", cut_tier_name(it->tier), w->what);
         break;
+    case ITEM_LOAD: snprintf(p->job, sizeof p->job, "a load"); break;
     case ITEM_HASH: snprintf(p->job, sizeof p->job, "what the weights are (SHA-256)"); break;
     case ITEM_SAVE: case ITEM_COMPARE: snprintf(p->job, sizeof p->job, "saved runs"); break;
     case ITEM_POINT:

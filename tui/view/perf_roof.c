@@ -217,6 +217,6 @@ void perf_draw_roof(struct perf_view *v, struct tui_area a) {
     if (!large || !n) return;
     draw_selected(v, foot, 0, &q[v->ops.cursor]);
     if (!v->times) tui_textf(foot, 1, 2, TUI_DIM, "peaks measured here; %s read again and again, as a pass does", tui_bytes(p->peaks_bytes, b3));
-    else tui_textf(foot, 1, 2, p->peaks_busy ? TUI_WARN : TUI_DIM, "peaks of %s%s, reading %s; :peaks measures again", p->peaks_date,
+    else tui_textf(foot, 1, 2, p->peaks_busy ? TUI_WARN : TUI_DIM, "peaks of %s%s, reading %s; :peaks again", p->peaks_date,
                    p->peaks_busy ? ", machine busy" : "", tui_bytes(p->peaks_bytes, b3));
 }

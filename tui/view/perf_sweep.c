@@ -146,7 +146,10 @@ static int draw_effect(const struct perf_view *v, struct tui_area in, int y) {
     if (p->pin.n) snprintf(by, sizeof by, "on %.18s%s", tui_perf_pin_text(&p->pin, where), p->load ? ", " : "");
     if (p->load) strcat(by, "loaded");
     if (!by[0] || y >= in.h) return y;
-    if (!now || !free_) { tui_textf(in, 1, y, TUI_DIM, "%s: t=%d not measured yet", by, p->threads); return y + 1; }
+    if (!now || !free_) {
+        tui_textf(in, 1, y, TUI_DIM, now ? "%s: free, t=%d is not known" : "%s: t=%d not measured yet", by, p->threads);
+        return y + 1;
+    }
     double change = 100 * (now->at.tps.median / free_->at.tps.median - 1);
     bool real = cut_rank_test(now->at.tps.run, now->at.tps.n, free_->at.tps.run, free_->at.tps.n) < 0.05;
     tui_style st = !real || !v->times ? TUI_TEXT : change > 0 ? TUI_GOOD | TUI_BOLD : TUI_BAD | TUI_BOLD;

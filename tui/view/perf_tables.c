@@ -101,7 +101,8 @@ void perf_draw_diff(struct perf_view *v, struct tui_area a) {
     else snprintf(title, sizeof title, "now against an earlier run");
     struct tui_area frame = perf_pane(v, a, PERF_DIFF, title, NULL), in = frame;
     if (!v->perf->has_diff) { perf_nothing(in, "D compares with an earlier run, which S saved."); return; }
-    int rows = in.h - 2, x = in.w > 90 ? 42 : 33;          /* where the names end */
+    bool wide = in.w > 110;
+    int rows = in.h - 2, x = wide ? 62 : 44;               /* where the names end */
     tui_text(in, 2, 0, TUI_DIM, "figure");
     tui_text(in, x, 0, TUI_DIM, "  before     now  change     p");
     v->diff.n = d->n;
@@ -117,12 +118,13 @@ void perf_draw_diff(struct perf_view *v, struct tui_area a) {
         tui_text_right(in, x + 24, y + 1, st, perf_figure(v, b, "%+.1f%%", by));
         if (c->p < 0.001) tui_text_right(in, x + 30, y + 1, TUI_TEXT, perf_figure(v, b, "<.001"));
         else tui_text_right(in, x + 30, y + 1, TUI_TEXT, perf_figure(v, b, "%.3f", c->p));
-        if (v->times) tui_text(in, x + 32, y + 1, st, c->significant ? "significant" : "within noise");
+        if (v->times && wide) tui_text(in, x + 32, y + 1, st, c->significant ? "significant" : "within noise");
+        else if (v->times && c->significant) tui_put(in, x + 31, y + 1, st, '*');
         if (v->focus == PERF_DIFF && v->diff.top + y == v->diff.cursor) tui_put(in, 0, y + 1, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
     }
     tui_scrollbar(tui_part(frame, frame.w - 1, 1, 1, rows), 0, &v->diff);
     if (v->times && d->differs[0]) tui_textf(in, 2, in.h - 1, TUI_WARN, "same weights; not the same: %s", d->differs);
-    else if (in.w < 120) tui_text(in, 2, in.h - 1, TUI_DIM, "same weights and machine; medians, rank test (Mann-Whitney), p < .05");
+    else if (!wide) tui_text(in, 2, in.h - 1, TUI_DIM, "same weights and machine; medians; * p < .05, rank test (Mann-Whitney)");
     else tui_text(in, 2, in.h - 1, TUI_DIM, "same weights, processor, governor and compiler; medians, rank test of Mann and Whitney, p < .05 is significant");
 }
 
