@@ -207,7 +207,7 @@ TEST(perf_peaks_are_kept_for_a_boot) {
     setenv("XDG_CACHE_HOME", folder, 1);
     for (int i = 0; i < 10; i++) {
         k.bytes = 1000 + (uint64_t)(i < 9 ? i : 8);
-        snprintf(k.date, sizeof k.date, "2026-01-02 03:0%d", i);
+        snprintf(k.date, sizeof k.date, "2026-01-02 03:0%d", i % 10);
         tui_perf_peaks_keep(&k, &m);
     }
     FILE *boot = fopen("/proc/sys/kernel/random/boot_id", "r");
