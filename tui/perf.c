@@ -322,7 +322,7 @@ static enum cut_status ask(struct tui_perf_work *w, const struct tui_perf_ask *a
     case TUI_PERF_LOAD: return load(w, a, said, err);
     case TUI_PERF_THREADS: return plan_peaks(w, a->quick, false), plan_threads(w, a->quick), CUT_OK;
     case TUI_PERF_STEPS: return plan_steps(w, a->quick, w->now.prefill), CUT_OK;
-    case TUI_PERF_CONTEXT: return plan_context(w, a->quick), CUT_OK;
+    case TUI_PERF_CONTEXT: return plan_peaks(w, a->quick, false), plan_context(w, a->quick), CUT_OK;
     case TUI_PERF_KERNELS: return plan_kernels(w, a->quick), CUT_OK;
     case TUI_PERF_SET: return set(w, a, err);
     case TUI_PERF_SAVE: return plan_save(w, ITEM_SAVE, NULL, err);

@@ -207,8 +207,11 @@ int tui_perf_main_type(const struct tui_perf *p);
 
 /* Tokens/s the machine's peak allows: decode reads `bytes` for each token, prefill calculates. 0: not known. */
 double tui_perf_roof(const struct tui_perf *p);
-/* Decode behind a context, if bytes were all that mattered: the speed with none, times the bytes then over the bytes now. */
-double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cells);
+/* Decode behind a context: the time with none, and for each cell its bytes at the rate then, or its operations (seconds a cell, 0 where
+ * no peak is known), whichever takes longer. */
+double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cell_seconds, double cells);
+/* The seconds a cell's operations take at the float peak: 4 for each of q, in the product with K and in the sum over V. */
+double tui_perf_cell_seconds(const struct tui_perf *p);
 
 /* The best number of threads of a sweep and, in words, why; *fit is the law that says so. False: too few points. */
 bool tui_perf_best(const struct tui_perf *p, struct cut_usl *fit, int *best, char why[160]);

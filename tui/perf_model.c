@@ -127,8 +127,15 @@ double tui_perf_roof(const struct tui_perf *p) {
     return bytes > 0 ? tui_perf_read_peak(p) / bytes : 0;
 }
 
-double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cells) {
-    return bytes0 > 0 ? tps0 * bytes0 / (bytes0 + cell_bytes * cells) : 0;
+double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cell_seconds, double cells) {
+    if (!(bytes0 > 0) || !(tps0 > 0)) return 0;
+    return 1 / (1 / tps0 + cells * fmax(cell_bytes / (tps0 * bytes0), cell_seconds));
+}
+
+double tui_perf_cell_seconds(const struct tui_perf *p) {
+    double peak = tui_perf_op_peak(p, CUT_PEAK_F32), flops = 4.0 * p->config.n_head * p->config.head_dim * p->config.n_layer;
+    if (p->threads < p->machine.cpus) peak *= (double)p->threads / p->machine.cpus;        /* it is that of all processors */
+    return p->tier == CUT_TIER_REF || !(peak > 0) ? 0 : flops / peak;
 }
 
 /* ---- threads */

@@ -138,7 +138,13 @@ TEST(perf_roofs_and_predictions) {
     CHECK(tui_perf_main_type(p) == CUT_Q8_0 && tui_perf_peak_kind(CUT_Q4_K) == CUT_PEAK_INT8 && tui_perf_peak_kind(CUT_F16) == CUT_PEAK_F32 &&
           tui_perf_peak_kind(-1) == CUT_PEAK_F32 && tui_perf_peak_kind(CUT_BF16) == CUT_PEAK_BF16);
     CHECK(fabs(tui_perf_roof(p) - 38e9 / 142.9e6) < 1e-6);
-    CHECK(tui_perf_predict(100, 1000, 10, 100) == 50 && tui_perf_predict(100, 0, 10, 1) == 0);
+    CHECK(fabs(tui_perf_predict(100, 1000, 10, 0, 100) - 50) < 1e-9 && tui_perf_predict(100, 0, 10, 0, 1) == 0);
+    CHECK(fabs(tui_perf_predict(100, 1000, 10, 3e-4, 100) - 25) < 1e-9);       /* 10 ms, and 30 of arithmetic rather than 10 of reading */
+    p->config.head_dim = 64;
+    CHECK(tui_perf_cell_seconds(p) == 0);                              /* plain C is far from any peak */
+    p->tier = cut_tier_best();
+    CHECK(p->tier == CUT_TIER_REF || fabs(tui_perf_cell_seconds(p) - 4.0 * 8 * 64 * 2 / (610e9 * 3 / 8)) < 1e-20);
+    p->tier = CUT_TIER_REF;
     struct cut_usl fit;
     int best, differs;
     char why[160];

@@ -26,13 +26,13 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
     snprintf(right, sizeof right, "decode, t=%d, %s", p->threads, cut_tier_name(p->tier));
     struct tui_area in = perf_pane(v, a, PERF_CONTEXT, "longer contexts", v->times ? right : NULL);
     const struct tui_perf_point *none = tui_perf_find(p, false, p->tier, p->threads, 0);
-    if (n < 2 || !none) { perf_nothing(in, "c measures decode behind longer and longer contexts, beside what bytes alone predict."); return; }
+    if (n < 2 || !none) { perf_nothing(in, "c measures decode behind longer and longer contexts, beside what its bytes and flops predict."); return; }
     double tps0 = none->at.tps.median, half = none->tokens / 2.0, cell = (double)p->cell_bytes, bytes0 = (double)none->at.bytes + cell * half, most = 0;
     for (int i = 0; i < n; i++) most = fmax(most, tui_perf_find(p, false, p->tier, p->threads, depth[i])->at.tps.median);
     tui_text(in, 1, 0, TUI_DIM, " n_kv     tok/s  predicted  error  KV bytes");
     for (int i = 0; i < n && i + 1 < in.h; i++) {
         const struct tui_perf_point *q = tui_perf_find(p, false, p->tier, p->threads, depth[i]);
-        double cells = depth[i], want = tui_perf_predict(tps0, bytes0, cell, cells), off = want / q->at.tps.median - 1;
+        double cells = depth[i], want = tui_perf_predict(tps0, bytes0, cell, tui_perf_cell_seconds(p), cells), off = want / q->at.tps.median - 1;
         int y = i + 1;
         tui_textf_right(in, 6, y, TUI_TEXT, "%d", depth[i]);
         tui_text_right(in, 16, y, TUI_TEXT | TUI_BOLD, perf_tps(v, q->at.tps.median, b));
@@ -46,8 +46,7 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
         if (x < in.w) tui_put(in, x, y, TUI_DERIVED | TUI_BOLD, in.g->ascii ? '|' : 0x2503);
     }
     if (n + 1 < in.h)
-        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, in.w > 82 ? "predicted (|): the speed with no context x bytes then / bytes now (weights + K, V)"
-                                                                   : "predicted (|): no context's speed x its bytes / bytes now (weights + K, V)");
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, "predicted (|): no context's time + K, V bytes, or flops if they take longer");
 }
 
 /* ---- kernels */
