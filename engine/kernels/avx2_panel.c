@@ -190,6 +190,11 @@ INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i
     }
 }
 
+/* One token: memory is asked for what comes AHEAD. */
+INLINE void ask(const char *now, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(now + AHEAD + i, _MM_HINT_T0);
+}
+
 /* ---- super-blocks */
 
 /* The scale of eight rows, each twice, in 16 bits. */
@@ -217,28 +222,43 @@ INLINE void min_sums(struct cut_panel_form f, const int T, const char *mins, str
     }
 }
 
-/* `half`: 0, or 1 for the lower eight rows. */
-INLINE void super_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 sum[TILE_T]) {
-    const char *d = group + 16 * half, *scales = group + cut_panel_scales(f) + 8 * half, *block = group + cut_panel_codes(f) + 32 * half;
-    const char *mins = f.zero || f.nibbles ? scales : group + cut_panel_mins(f) + 8 * half, *d_at = x.d;
-    __m256i acc[TILE_T];
-    min_sums(f, T, mins, x, acc);
+/* What a super-block begins with: acc, the integer sums, at -zero times the parts' sums; or sum, at -dmin times theirs. `half`: 0, or 1 for
+ * the lower eight rows. */
+INLINE void begin_super(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256i acc[TILE_T],
+                        __m256 sum[TILE_T]) {
+    min_sums(f, T, group + (f.zero || f.nibbles ? cut_panel_scales(f) : cut_panel_mins(f)) + 8 * half, x, acc);
     UNROLL for (int t = 0; t < T; t++) {
         if (f.zero) {
             acc[t] = _mm256_mullo_epi32(acc[t], _mm256_set1_epi32(-f.zero));
         } else {
-            __m256 m = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), halves(d + 2 * CUT_PANEL));
+            __m256 m = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), halves(group + 2 * CUT_PANEL + 16 * half));
             sum[t] = _mm256_fnmadd_ps(m, broadcast_float(x.d + (size_t)t * x.stride), sum[t]);
             acc[t] = _mm256_setzero_si256();
         }
     }
-    for (int b = 0; b < 8; b++, block += cut_panel_block(f), x.q += 32) {
-        dots(f, T, 0, 8 / f.parts, block, x, scale_pairs(f, scales), acc);
-        if (f.parts == 2) dots(f, T, 4, 8, block, x, scale_pairs(f, scales + CUT_PANEL), acc);
-        scales += f.parts * CUT_PANEL;
-    }
+}
+
+/* Block b. */
+INLINE void add_block(struct cut_panel_form f, const int T, const char *group, int half, int b, struct tokens x, __m256i acc[TILE_T]) {
+    const char *scales = group + cut_panel_scales(f) + b * f.parts * CUT_PANEL + 8 * half;
+    const char *block = group + cut_panel_codes(f) + (size_t)b * cut_panel_block(f) + 32 * half;
+    x.q += 32 * b;
+    dots(f, T, 0, 8 / f.parts, block, x, scale_pairs(f, scales), acc);
+    if (f.parts == 2) dots(f, T, 4, 8, block, x, scale_pairs(f, scales + CUT_PANEL), acc);
+}
+
+/* sum[t] += d dx acc[t]. */
+INLINE void end_super(const int T, const char *group, int half, struct tokens x, const __m256i acc[TILE_T], __m256 sum[TILE_T]) {
+    __m256 d = halves(group + 16 * half);
     UNROLL for (int t = 0; t < T; t++)
-        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), halves(d)), broadcast_float(d_at + (size_t)t * x.stride), sum[t]);
+        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), d), broadcast_float(x.d + (size_t)t * x.stride), sum[t]);
+}
+
+INLINE void super_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 sum[TILE_T]) {
+    __m256i acc[TILE_T];
+    begin_super(f, T, group, half, x, acc, sum);
+    for (int b = 0; b < 8; b++) add_block(f, T, group, half, b, x, acc);
+    end_super(T, group, half, x, acc, sum);
 }
 
 /* ---- blocks of 32 with a float16 scale. `made`: with an offset, the activations' scale times their sum; else -zero times it. */
@@ -254,31 +274,57 @@ INLINE void small_block(struct cut_panel_form f, const int T, const char *group,
     UNROLL for (int t = 0; t < T; t++) sum[t] = _mm256_fmadd_ps(m, broadcast_float(x.made + (size_t)t * x.stride), sum[t]);
 }
 
-/* ---- half a panel by T tokens */
+/* ---- a panel by T tokens */
 
 /* Bytes of `made` for a group. */
 INLINE size_t made_step(struct cut_panel_form f) { return !f.super ? 4 : f.parts == 1 ? 16 : 0; }
 
-typedef void (*panel_fn)(const char *panel, int half, struct tokens x, int k, int rows, float *y, size_t y_stride);
-
-INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, int half, struct tokens x, int k, int rows, float *y,
-                     size_t y_stride) {
+INLINE struct tokens next_group(struct cut_panel_form f, struct tokens x) {
     const int columns = cut_panel_columns(f);
-    __m256 sum[TILE_T];
-    UNROLL for (int t = 0; t < T; t++) sum[t] = _mm256_setzero_ps();
-    for (int c = 0; c < k; c += columns) {
-        if (T == 1 && half == 0)
-            for (size_t i = 0; i < cut_panel_group(f); i += 64) _mm_prefetch(panel + AHEAD + i, _MM_HINT_T0);
-        if (f.super) super_block(f, T, panel, half, x, sum);
-        else small_block(f, T, panel, half, x, sum);
-        panel += cut_panel_group(f);
-        x = (struct tokens){ x.q + columns, x.d + columns / 8, x.s + columns / 8, x.made + made_step(f), x.stride };
+    return (struct tokens){ x.q + columns, x.d + columns / 8, x.s + columns / 8, x.made + made_step(f), x.stride };
+}
+
+INLINE void put(__m256 sum, int rows, float *y) {
+    float out[8];
+    _mm256_storeu_ps(out, sum);
+    if (rows > 0) memcpy(y, out, (size_t)cut_min(rows, 8) * sizeof *out);
+}
+
+typedef void (*panel_fn)(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride);
+
+/* Several tokens: one half of the rows after the other, since registers hold the sums of no more. */
+INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) {
+    for (int half = 0; half < 2 && 8 * half < rows; half++) {
+        const char *group = panel;
+        struct tokens at = x;
+        __m256 sum[TILE_T];
+        UNROLL for (int t = 0; t < T; t++) sum[t] = _mm256_setzero_ps();
+        for (int c = 0; c < k; c += cut_panel_columns(f), group += cut_panel_group(f), at = next_group(f, at)) {
+            if (f.super) super_block(f, T, group, half, at, sum);
+            else small_block(f, T, group, half, at, sum);
+        }
+        for (int t = 0; t < T; t++) put(sum[t], rows - 8 * half, y + (size_t)t * y_stride + 8 * half);
     }
-    for (int t = 0; t < T; t++) {
-        float out[8];
-        _mm256_storeu_ps(out, sum[t]);
-        memcpy(y + (size_t)t * y_stride, out, (size_t)rows * sizeof *out);
+}
+
+/* One token: both halves of a block before the next, or memory would be waited for by one and idle during the other. */
+INLINE void panel_of_one(struct cut_panel_form f, const char *panel, struct tokens x, int k, int rows, float *y) {
+    __m256 sum[2][TILE_T];
+    __m256i acc[2][TILE_T];
+    UNROLL for (int half = 0; half < 2; half++) sum[half][0] = _mm256_setzero_ps();
+    for (int c = 0; c < k; c += cut_panel_columns(f), panel += cut_panel_group(f), x = next_group(f, x)) {
+        ask(panel, f.super ? cut_panel_codes(f) : cut_panel_group(f));
+        UNROLL for (int half = 0; half < 2; half++) {
+            if (f.super) begin_super(f, 1, panel, half, x, acc[half], sum[half]);
+            else small_block(f, 1, panel, half, x, sum[half]);
+        }
+        for (int b = 0; f.super && b < 8; b++) {
+            ask(panel + cut_panel_codes(f) + (size_t)b * cut_panel_block(f), cut_panel_block(f));
+            UNROLL for (int half = 0; half < 2; half++) add_block(f, 1, panel, half, b, x, acc[half]);
+        }
+        if (f.super) UNROLL for (int half = 0; half < 2; half++) end_super(1, panel, half, x, acc[half], sum[half]);
     }
+    UNROLL for (int half = 0; half < 2; half++) put(sum[half][0], rows - 8 * half, y + 8 * half);
 }
 
 /* What the products need of the activations' sums, for one token. */
@@ -304,18 +350,17 @@ INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_fo
             const char *x = (const char *)m->x + (size_t)t * m->x_stride;
             for (int i = 0; i < T; i++) make(f, (char *)m->scratch + (size_t)i * m->x_stride, x + (size_t)i * m->x_stride, m->k);
             struct tokens tokens = { x, x + m->k, x + m->k + m->k / 8, m->scratch, m->x_stride };
-            for (int i = 0; i < rows; i += 8) {
-                const char *panel = (const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride;
-                float *y = m->y + (size_t)t * m->y_stride + r + i;
-                by_tokens[T](panel, i / 8 % 2, tokens, m->k, cut_min(8, rows - i), y, m->y_stride);
-            }
+            for (int i = 0; i < rows; i += CUT_PANEL)
+                by_tokens[T]((const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride, tokens, m->k, cut_min(CUT_PANEL, rows - i),
+                             m->y + (size_t)t * m->y_stride + r + i, m->y_stride);
         }
     }
 }
 
 #define PANEL_BY(F, T) \
-    static void panel_##F##_t##T(const char *panel, int half, struct tokens x, int k, int rows, float *y, size_t y_stride) { \
-        panel_of(cut_panel_form(CUT_##F), T, panel, half, x, k, rows, y, y_stride); \
+    static void panel_##F##_t##T(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) { \
+        if (T == 1) panel_of_one(cut_panel_form(CUT_##F), panel, x, k, rows, y); \
+        else panel_of(cut_panel_form(CUT_##F), T, panel, x, k, rows, y, y_stride); \
     }
 #define PRODUCT(F) \
     static void pack_##F(const void *w, size_t stride, int rows, int k, void *out) { pack(CUT_##F, w, stride, rows, k, out); } \

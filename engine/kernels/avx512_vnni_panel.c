@@ -66,6 +66,11 @@ INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i
     }
 }
 
+/* One token: memory is asked for what comes AHEAD, block by block; a whole super-block at once is more than can be under way. */
+INLINE void ask(const char *now, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(now + AHEAD + i, _MM_HINT_T0);
+}
+
 /* ---- super-blocks */
 
 INLINE __m512 scale_of(struct cut_panel_form f, const char *scales) {
@@ -101,6 +106,7 @@ INLINE void super_block(struct cut_panel_form f, const int T, const char *group,
     __m512i acc[TILE_T];
     UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_setzero_ps();
     for (int b = 0; b < 8; b++) {
+        if (T == 1) ask(block, cut_panel_block(f));
         UNROLL for (int p = 0; p < f.parts; p++) {
             dots(f, T, p * 4, (p + 1) * 8 / f.parts, block, x, acc);
             __m512 s = scale_of(f, scales);
@@ -143,8 +149,7 @@ INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, st
     __m512 sum[TILE_T];
     UNROLL for (int t = 0; t < T; t++) sum[t] = _mm512_setzero_ps();
     for (int c = 0; c < k; c += columns) {
-        if (T == 1)
-            for (size_t i = 0; i < cut_panel_group(f); i += 64) _mm_prefetch(panel + AHEAD + i, _MM_HINT_T0);
+        if (T == 1) ask(panel, f.super ? cut_panel_codes(f) : cut_panel_group(f));
         if (f.super) super_block(f, T, panel, x, sum);
         else small_block(f, T, panel, x, sum);
         panel += cut_panel_group(f);
@@ -178,11 +183,9 @@ INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_fo
             const char *x = (const char *)m->x + (size_t)t * m->x_stride;
             for (int i = 0; i < T; i++) make(f, (char *)m->scratch + (size_t)i * m->x_stride, x + (size_t)i * m->x_stride, m->k);
             struct tokens tokens = { x, x + m->k, x + m->k + m->k / 8, m->scratch, m->x_stride };
-            for (int i = 0; i < rows; i += CUT_PANEL) {
-                const char *panel = (const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride;
-                float *y = m->y + (size_t)t * m->y_stride + r + i;
-                by_tokens[T](panel, tokens, m->k, cut_min(CUT_PANEL, rows - i), y, m->y_stride);
-            }
+            for (int i = 0; i < rows; i += CUT_PANEL)
+                by_tokens[T]((const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride, tokens, m->k, cut_min(CUT_PANEL, rows - i),
+                             m->y + (size_t)t * m->y_stride + r + i, m->y_stride);
         }
     }
 }
