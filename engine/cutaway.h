@@ -475,9 +475,10 @@ enum cut_status cut_pool_pin(struct cut_pool *p, const int *cpu, int n, struct c
 struct cut_session;
 
 /* Quantized weights in the order their products read them (engine/kernels/panel.h): a copy in memory that all sessions of a model share, made
- * when the first of them first runs. AUTO: for the formats and kernels that gain by it, where the machine has the memory. The two orders
- * sum floats differently: results agree to rounding, and to the byte only with the same setting. */
-enum cut_repack { CUT_REPACK_AUTO, CUT_REPACK_NEVER };
+ * when the first of them first runs. AUTO: for the formats and kernels that gain much by it, where the machine has the memory; ALWAYS: q8_0,
+ * too, which gains 5 % and would answer its first token later. The two orders sum floats differently: results agree to rounding, and to
+ * the byte only with the same setting. */
+enum cut_repack { CUT_REPACK_AUTO, CUT_REPACK_NEVER, CUT_REPACK_ALWAYS };
 
 struct cut_session_opts {
     int n_ctx;                 /* cells of the KV cache; 0: the model's training context, at most 4096 */
@@ -485,7 +486,7 @@ struct cut_session_opts {
     int n_seq;                 /* sequences; 0: 1 */
     enum cut_type kv_type;     /* CUT_F16 (or CUT_F32: zero value) */
     enum cut_tier tier;        /* CUT_TIER_AUTO: the best */
-    enum cut_repack repack;    /* weights in panels: where it pays (the zero value), or never */
+    enum cut_repack repack;    /* weights in panels: where it pays (the zero value), never, or wherever they can be */
     bool activations_f32;      /* multiply decoded weights by unrounded activations, to measure the rounding */
     bool keep;                 /* keep every value of a pass and every token's queries: what the workbench uses */
     bool plain_attention;      /* scores, softmax and mix as separate steps, instead of online softmax */

@@ -68,6 +68,14 @@ static int choice_option(lua_State *L, int arg, const char *field, const char *f
     return !strcmp(v, second);
 }
 
+static enum cut_repack repack_option(lua_State *L, int arg) {
+    const char *v = cut_lua_opt_str(L, arg, "repack", "auto");
+    if (!strcmp(v, "always")) return CUT_REPACK_ALWAYS;
+    if (!strcmp(v, "never")) return CUT_REPACK_NEVER;
+    if (strcmp(v, "auto")) luaL_error(L, "repack: \"%s\" is neither auto, never nor always", v);
+    return CUT_REPACK_AUTO;
+}
+
 /* What the cache alone will take, in bytes, so that an absurd size is refused before it is allocated. */
 static double cache_bytes(const struct cut_config *c, const struct cut_session_opts *o) {
     int n_ctx = o->n_ctx ? o->n_ctx : c->n_ctx_train < 4096 ? c->n_ctx_train : 4096;
@@ -90,7 +98,8 @@ static bool no_room(struct cut_lua *h, double more) {
  * @function Model:session
  * @tparam[opt] table options ctx, cells of the cache (default: the training context, at most 4096); batch, most tokens
  * in a pass (512); seqs, sequences (1); threads (1); tier, "ref", "avx2", ... (the best); kv, "f16" or "f32";
- * activations, "q8" or "f32"; repack, "auto" or "never" (the order in memory of quantized weights: see cutaway.h); keep, keep every value so that steps can be looked at and undone (false); plain,
+ * activations, "q8" or "f32"; repack, "auto", "never" or "always" (the order in memory of quantized weights: see cutaway.h);
+ * keep, keep every value so that steps can be looked at and undone (false); plain,
  * attention as separate steps (false)
  * @treturn Session or nil and a message when there is no memory for it
  * @usage
@@ -110,7 +119,7 @@ int cut_lua_model_session(lua_State *L) {
         .kv_type = choice_option(L, 2, "kv", "f16", "f32") ? CUT_F32 : CUT_F16,
         .tier = tier_option(L, 2),
         .activations_f32 = choice_option(L, 2, "activations", "q8", "f32"),
-        .repack = choice_option(L, 2, "repack", "auto", "never") ? CUT_REPACK_NEVER : CUT_REPACK_AUTO,
+        .repack = repack_option(L, 2),
         .keep = cut_lua_opt_bool(L, 2, "keep", false),
         .plain_attention = cut_lua_opt_bool(L, 2, "plain", false),
     };

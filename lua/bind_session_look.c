@@ -294,7 +294,7 @@ static int session_options(lua_State *L) {
     cut_lua_set_int(L, "threads", s->pool ? cut_pool_size(s->pool) : 1);
     cut_lua_set_str(L, "tier", cut_tier_name(o->tier == CUT_TIER_AUTO ? cut_tier_best() : o->tier));
     cut_lua_set_str(L, "kv", o->kv_type == CUT_F16 ? "f16" : "f32");
-    cut_lua_set_str(L, "repack", o->repack == CUT_REPACK_NEVER ? "never" : "auto");
+    cut_lua_set_str(L, "repack", o->repack == CUT_REPACK_NEVER ? "never" : o->repack == CUT_REPACK_ALWAYS ? "always" : "auto");
     lua_pushboolean(L, o->keep);
     lua_setfield(L, -2, "keep");
     return 1;

@@ -26,8 +26,9 @@ static enum cut_status settle_opts(struct cut_session *s, const struct cut_sessi
 /* Does the product at node i read panels, where the session repacks? */
 static bool wants_panel(const struct cut_session *s, int i) {
     const struct cut_node *n = &s->graph.node[i];
-    return s->opts.repack == CUT_REPACK_AUTO && n->op == CUT_OP_MATMUL && s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE &&
-           cut_model_panel_bytes(n->w, &s->kern);
+    if (n->op != CUT_OP_MATMUL || s->graph.node[n->in[0]].op != CUT_OP_QUANTIZE || s->opts.repack == CUT_REPACK_NEVER) return false;
+    if (s->opts.repack == CUT_REPACK_AUTO && n->w->type == CUT_Q8_0) return false;     /* its rows are read as fast as memory gives them */
+    return cut_model_panel_bytes(n->w, &s->kern);
 }
 
 uint64_t cut_session_weight_bytes(const struct cut_session *s, int i) {
@@ -40,7 +41,7 @@ static void settle_repack(struct cut_session *s) {
     uint64_t need = 0, had = cut_model_panels(s->model);
     for (int i = 0; i < s->graph.n; i++)
         if (wants_panel(s, i)) need += cut_model_panel_bytes(s->graph.node[i].w, &s->kern);
-    if (need > had && need - had > cut_memory_available() / 2) s->opts.repack = CUT_REPACK_NEVER;
+    if (s->opts.repack == CUT_REPACK_AUTO && need > had && need - had > cut_memory_available() / 2) s->opts.repack = CUT_REPACK_NEVER;
 }
 
 void cut_session_repack(struct cut_session *s) {

@@ -95,7 +95,7 @@ double cut_instructions_per_weight(enum cut_type type, enum cut_tier tier) {
         p.mm = (struct cut_mm){ .type = type, .w = weights, .w_stride = stride, .k = k, .x = tokens, .x_stride = 0, .t = 1, .y = x + k,
                                 .y_stride = 2 * (size_t)p.rows, .scratch = scratch };
         fill(&p, type, weights, tokens, x, &kern);
-        if (kern.mm_panel[type]) repack(&p, panels, &kern);
+        if (kern.mm_panel[type] && type != CUT_Q8_0) repack(&p, panels, &kern);
         long once = count(&p);
         struct product twice = p;
         twice.rows *= 2;

@@ -18,6 +18,8 @@ exits "bench: too many numbers" 1 "at most 16 numbers" bench "$model" -p 1,2,3,4
 exits "bench: --depth without room for it is no question: the context follows" 0 "median" bench "$model" -p 0 -n 2 -d 30 -r 1
 exits "bench: depths beside what depth 0 lets expect" 0 "time  limit" bench "$model" -p 8 -n 4 -t 1 -d 0,40 -r 2
 same "bench: one of two depths can be predicted" "$(printf '%s\n' "$out" | grep -cE '(bytes|flops)$')" 1
+for how in auto never always; do exits "bench: --repack $how" 0 "median" bench "$model" -p 4 -n 2 -t 1 -r 1 --repack $how; done
+exits "bench: --repack sometimes" 1 "sometimes" bench "$model" --repack sometimes
 exits "bench: kernels and files" 0 "kernels  threads" bench "$model" "$model" --kernels ref,auto -p 8 -n 4 -t 1 -r 2
 same "bench: both of both" "$(printf '%s\n' "$out" | grep -c '^ref ')$(printf '%s\n' "$out" | grep -c '^tiny.*parameters')" 22
 exits "bench: all kernels" 0 "ref" bench "$model" --kernels all -p 8 -n 0 -t 1 -r 1

@@ -135,7 +135,7 @@ void cli_engine_init(struct cli_engine *e);
     { 0, "kv", "f16|f32", CLI_CHOICE, &(e).kv, "numbers in the key/value cache", 0, 0 },                              \
     { 0, "activations", "q8|f32", CLI_CHOICE, &(e).activations,                                                       \
       "what quantized weights are multiplied by", 0, 0 },                                                             \
-    { 0, "repack", "auto|never", CLI_CHOICE, &(e).repack,                                                             \
+    { 0, "repack", "auto|never|always", CLI_CHOICE, &(e).repack,                                                             \
       "copy quantized weights into the order products read", 0, 0 },                                                  \
     { 0, "no-mmap", NULL, CLI_FLAG, &(e).no_mmap, "read the file instead of mapping it: faster if just written", 0, 0 }
 /* Open the model and make the session. Returns CLI_GO, or the exit status after an error was printed. */

@@ -16,7 +16,7 @@ static enum cut_status open_all(struct cli_engine *e, enum cut_tier tier, const 
         .n_seq = e->sequences,
         .kv_type = e->kv == CLI_KV_F16 ? CUT_F16 : CUT_F32,
         .tier = tier,
-        .repack = e->repack == 1 ? CUT_REPACK_NEVER : CUT_REPACK_AUTO,
+        .repack = (enum cut_repack)e->repack,
         .activations_f32 = e->activations == 1,
         .pool = e->pool,
     };
