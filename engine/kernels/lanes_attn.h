@@ -22,7 +22,7 @@ enum { ATTN_ROWS = 64 };
 INLINE size_t cell_bytes(enum cut_type type) { return type == CUT_F16 ? 2 : 4; }
 
 /* acc[m][i] += sum_k a[m][k] b[k][i W ..], for n rows of b. M and V are constants, and so is whether the lanes are only
- * `left` < W. `ahead` is where the same rows of the next page lie: hardware does not prefetch beyond 4 KiB. */
+ * `left` < W. `ahead` is a page of the same size to ask memory for: hardware does not prefetch beyond 4 KiB. */
 INLINE void attn_tile(enum cut_type type, const char *b, size_t b_stride, int left, int n, const float *a, size_t a_stride,
                       const int M, const int V, vf acc[8][4], const char *ahead) {
     for (int k = 0; k < n; k++, b += b_stride, ahead += b_stride) {
@@ -74,8 +74,10 @@ INLINE const char *page_of(const struct cut_attn *a, const uint8_t *base, int g,
     size_t group = (size_t)a->head_dim * CUT_KV_PAGE * cell_bytes(a->type);
     return (const char *)base + (size_t)a->table[j / CUT_KV_PAGE] * a->page_bytes + (size_t)g * group;
 }
-INLINE const char *page_after(const struct cut_attn *a, const uint8_t *base, int g, int j, int n_cells) {
-    return page_of(a, base, g, j / CUT_KV_PAGE < (n_cells - 1) / CUT_KV_PAGE ? j + CUT_KV_PAGE : j);
+/* What memory is asked for while a page is at work, so that it comes evenly and well ahead: during the scores the values of the same cells,
+ * during the mix the keys of the next step. */
+INLINE const char *keys_after(const struct cut_attn *a, int g, int j) {
+    return page_of(a, a->k, g, j + STEP < a->n_vis ? j + STEP : j);
 }
 
 /* Rows of scores and of weights are STEP apart. s[r][c] = q[r] . k[c], for `width` cells of a page; what a row may not see is dropped later. */
@@ -105,7 +107,7 @@ INLINE void key_rows(enum cut_type type, const char *k, const char *ahead, int w
 /* The page that holds cell j, as far as it is visible. `room`: for a decoded page, or NULL if that would not pay. */
 static __attribute__((noinline)) void page_scores(const struct cut_attn *a, int g, int j, int n_cells, const float *q, int n_rows,
                                                   float *s, float *room) {
-    const char *k = page_of(a, a->k, g, j), *ahead = page_after(a, a->k, g, j, n_cells);
+    const char *k = page_of(a, a->k, g, j), *ahead = page_of(a, a->v, g, j);
     int width = cut_min(CUT_KV_PAGE, (int)cut_round_up((size_t)(n_cells - j), W)), n = a->head_dim * CUT_KV_PAGE;
     if (a->type == CUT_F32) {
         key_rows(CUT_F32, k, ahead, width, q, n_rows, a->head_dim, s);
@@ -130,7 +132,7 @@ INLINE void value_columns(enum cut_type type, const struct cut_attn *a, int g, i
     tile_load(z + d, (size_t)a->head_dim, left, M, V, acc);
     for (int j = 0; j < n; j += CUT_KV_PAGE)
         attn_tile(type, page_of(a, a->v, g, j0 + j) + at, row, left, cut_min(CUT_KV_PAGE, n - j), p + j, STEP, M, V, acc,
-                  page_after(a, a->v, g, j0 + j, a->n_vis) + at);
+                  keys_after(a, g, j0 + j) + at);
     tile_store(z + d, (size_t)a->head_dim, left, M, V, acc);
 }
 

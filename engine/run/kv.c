@@ -12,7 +12,7 @@ enum cut_status cut_kv_init(struct cut_kv_cache *kv, const struct cut_config *c,
     size_t pages = (size_t)kv->n_pages, layers = (size_t)c->n_layer * 2;
     if (pages > SIZE_MAX / layers / kv->page_bytes)
         return cut_fail(err, CUT_ENOMEM, "KV cache: %d cells are more than memory can address", n_ctx);
-    kv->data = cut_alloc_aligned(layers * pages * kv->page_bytes, "KV cache", err);
+    kv->data = cut_alloc_huge(layers * pages * kv->page_bytes, "KV cache", err);
     kv->refs = cut_calloc(pages, sizeof *kv->refs, "KV cache", err);
     kv->free = cut_calloc(pages, sizeof *kv->free, "KV cache", err);
     kv->seq = cut_calloc((size_t)n_seq, sizeof *kv->seq, "KV cache", err);
