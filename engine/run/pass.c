@@ -265,7 +265,7 @@ static enum cut_status reserve(struct cut_session *s, struct cut_space *sp, bool
     if (keep && s->P > P) P = cut_min((int)cut_round_up((size_t)s->opts.n_ctx, CUT_KV_PAGE), (int)cut_round_up((size_t)s->P * 3 / 2, 64));
     struct cut_program want = *p;
     cut_program_layout(&want, T, P, O);
-    uint8_t *mem = cut_alloc_huge(want.bytes, "activations", err);
+    uint8_t *mem = cut_alloc_aligned(want.bytes, "activations", err);
     if (!mem) {
         cut_program_layout(p, p->cap_T, p->cap_P, p->cap_O);   /* the offsets are shared: put them back */
         return CUT_ENOMEM;

@@ -149,7 +149,7 @@ static enum cut_status allocate(struct cut_session *s, struct cut_err *err) {
         if (!s->queries) return CUT_ENOMEM;
     } else {
         cut_program_layout(&s->fused.program, o->n_batch, 0, o->n_seq);
-        s->fused.mem = cut_alloc_huge(s->fused.program.bytes, "activations", err);
+        s->fused.mem = cut_alloc_aligned(s->fused.program.bytes, "activations", err);
         if (!s->fused.mem) return CUT_ENOMEM;
     }
     for (int i = 0; i < c->rope_dim / 2; i++)
