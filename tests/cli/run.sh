@@ -30,7 +30,7 @@ holds "-n -1 goes on to the full context" "$tmp/err" "ended by a full context"
 run -p a -n 3 --no-mmap --kv f32 --activations f32 --batch 1 -c 64 -s 3 >/dev/null && ok "options that change how" ||
     bad "options that change how" "$(cat "$tmp/err")"
 
-timeout --preserve-status -k 10 -s INT 1 \
+timeout --preserve-status -k 10 -s INT 3 \
     "$CUTAWAY" run "$model" -p a -n -1 --ignore-eos --ctx 60000 -t 1 >"$tmp/a" 2>"$tmp/err"
 same "Ctrl-C: exit status 130" $? 130
 holds "Ctrl-C: statistics" "$tmp/err" "ended by Ctrl-C"
