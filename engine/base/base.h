@@ -23,7 +23,7 @@ void *cut_alloc_aligned(size_t bytes, const char *what, struct cut_err *err);
 /* Ask for pages of 2 MiB behind this memory, which begins a page. Small blocks are left alone. */
 void cut_prefer_huge(void *p, size_t bytes);
 /* cut_alloc_aligned, in pages of 2 MiB where the system has them: for what is read whole and often, since far fewer page-table entries then
- * stand for it. A page is real, all of it, from its first byte written; so not for what is only ever filled in part. */
+ * stand for it. A page is real, all of it, from its first byte written: a cost where things are filled in part. */
 void *cut_alloc_huge(size_t bytes, const char *what, struct cut_err *err);
 void cut_free_aligned(void *p);       /* of either; NULL is fine */
 /* Grow *items (of `size` bytes each) so that n + 1 fit; amortised doubling. *items and *cap are untouched on failure. */

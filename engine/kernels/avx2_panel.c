@@ -123,9 +123,8 @@ INLINE void pack(enum cut_type type, const char *w, size_t stride, int rows, int
 /* ---------------------------------------------------------------------------------------------------------------
  * Products
  */
-enum { TILE_T = 4, CHUNK = 8, AHEAD = 4096 };
-
-struct tokens { const char *q, *d, *s, *made; size_t stride; };
+enum { TILE_T = 4 };
+#include "engine/kernels/x86_panel.h"
 
 INLINE __m256i broadcast4(const void *p) {
     int32_t four;
@@ -290,8 +289,6 @@ INLINE void put(__m256 sum, int rows, float *y) {
     if (rows > 0) memcpy(y, out, (size_t)cut_min(rows, 8) * sizeof *out);
 }
 
-typedef void (*panel_fn)(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride);
-
 /* Several tokens: one half of the rows after the other, since registers hold the sums of no more. */
 INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) {
     for (int half = 0; half < 2 && 8 * half < rows; half++) {
@@ -338,23 +335,6 @@ INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
         for (int i = 0; i < k / 32; i++) ((float *)made)[i] = d[i] * (float)(s[2 * i] + s[2 * i + 1]);
     else if (!f.super)
         for (int i = 0; i < k / 32; i++) ((int32_t *)made)[i] = -f.zero * (s[2 * i] + s[2 * i + 1]);
-}
-
-/* T as in avx512_vnni_panel.c. */
-INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_form f, const panel_fn by_tokens[TILE_T + 1]) {
-    for (int r = r0, rows; r < r1; r += rows) {
-        rows = cut_min(CHUNK * CUT_PANEL, r1 - r);
-        for (int t = 0, T; t < m->t; t += T) {
-            for (T = TILE_T; T > 1 && (T / 2 >= m->t - t || T > m->t);) T /= 2;
-            t = cut_min(t, m->t - T);
-            const char *x = (const char *)m->x + (size_t)t * m->x_stride;
-            for (int i = 0; i < T; i++) make(f, (char *)m->scratch + (size_t)i * m->x_stride, x + (size_t)i * m->x_stride, m->k);
-            struct tokens tokens = { x, x + m->k, x + m->k + m->k / 8, m->scratch, m->x_stride };
-            for (int i = 0; i < rows; i += CUT_PANEL)
-                by_tokens[T]((const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride, tokens, m->k, cut_min(CUT_PANEL, rows - i),
-                             m->y + (size_t)t * m->y_stride + r + i, m->y_stride);
-        }
-    }
 }
 
 #define PANEL_BY(F, T) \

@@ -20,12 +20,8 @@
 #include "engine/quant/codebooks.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { TILE_T = 8,             /* of the 32 registers, 8 hold sums, 8 those of a group, 8 those of a part */
-       CHUNK = 8,              /* panels that stay in the second-level cache while the tokens pass */
-       AHEAD = 4096 };
-
-/* What is read of T tokens: their q8 rows, at one distance from each other; and at that distance what is made of their sums. */
-struct tokens { const char *q, *d, *s, *made; size_t stride; };
+enum { TILE_T = 8 };             /* of the 32 registers, 8 hold sums, 8 those of a group, 8 those of a part */
+#include "engine/kernels/x86_panel.h"
 
 INLINE __m512i broadcast4(const void *p) {
     int32_t four;
@@ -142,8 +138,6 @@ INLINE size_t made_step(struct cut_panel_form f) {
     return !f.super ? 4 : f.zero ? 32 * (size_t)f.parts : f.parts == 1 ? 16 : 0;
 }
 
-typedef void (*panel_fn)(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride);
-
 INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) {
     const int columns = cut_panel_columns(f);
     __m512 sum[TILE_T];
@@ -170,24 +164,6 @@ INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
         for (int i = 0; i < k / 32; i++) ((float *)made)[i] = d[i] * (float)(s[2 * i] + s[2 * i + 1]);
     else if (f.parts == 1)
         for (int i = 0; i < k / 32; i++) ((int16_t *)made)[i] = (int16_t)(s[2 * i] + s[2 * i + 1]);
-}
-
-/* T is 8, or the smallest power of two that takes all tokens that are left; where it takes more, some were there before and get the same
- * results again. */
-INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_form f, const panel_fn by_tokens[TILE_T + 1]) {
-    for (int r = r0, rows; r < r1; r += rows) {
-        rows = cut_min(CHUNK * CUT_PANEL, r1 - r);
-        for (int t = 0, T; t < m->t; t += T) {
-            for (T = TILE_T; T > 1 && (T / 2 >= m->t - t || T > m->t);) T /= 2;
-            t = cut_min(t, m->t - T);
-            const char *x = (const char *)m->x + (size_t)t * m->x_stride;
-            for (int i = 0; i < T; i++) make(f, (char *)m->scratch + (size_t)i * m->x_stride, x + (size_t)i * m->x_stride, m->k);
-            struct tokens tokens = { x, x + m->k, x + m->k + m->k / 8, m->scratch, m->x_stride };
-            for (int i = 0; i < rows; i += CUT_PANEL)
-                by_tokens[T]((const char *)m->w + (size_t)((r + i) / CUT_PANEL) * m->w_stride, tokens, m->k, cut_min(CUT_PANEL, rows - i),
-                             m->y + (size_t)t * m->y_stride + r + i, m->y_stride);
-        }
-    }
 }
 
 #define PANEL_BY(F, T) \
