@@ -165,7 +165,7 @@ INLINE int depth_of(struct cut_panel_form f) { return in_nibbles(f) || f.low + f
 
 /* acc[t] += factor sum w q over vectors [i0, i1) of a block. `factor` holds pairs of 16 bits. */
 INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, struct tokens x, __m256i factor,
-                 __m256i acc[TILE_T]) {
+                 __m256i *acc) {
     const int step = cut_min(depth_of(f), i1 - i0);
     const bool two = in_nibbles(f);
     UNROLL for (int i = i0; i < i1; i += step) {
@@ -211,7 +211,7 @@ INLINE __m256i min_pairs(struct cut_panel_form f, const char *mins) {
 }
 
 /* acc[t] = sum_parts min s. */
-INLINE void min_sums(struct cut_panel_form f, const int T, const char *mins, struct tokens x, __m256i acc[TILE_T]) {
+INLINE void min_sums(struct cut_panel_form f, const int T, const char *mins, struct tokens x, __m256i *acc) {
     const char *s = f.parts == 2 ? x.s : x.made;
     UNROLL for (int t = 0; t < T; t++) acc[t] = _mm256_setzero_si256();
     UNROLL for (int i = 0; i < 4 * f.parts; i++) {
@@ -223,8 +223,8 @@ INLINE void min_sums(struct cut_panel_form f, const int T, const char *mins, str
 
 /* What a super-block begins with: acc, the integer sums, at -zero times the parts' sums; or sum, at -dmin times theirs. `half`: 0, or 1 for
  * the lower eight rows. */
-INLINE void begin_super(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256i acc[TILE_T],
-                        __m256 sum[TILE_T]) {
+INLINE void begin_super(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256i *acc,
+                        __m256 *sum) {
     min_sums(f, T, group + (f.zero || f.nibbles ? cut_panel_scales(f) : cut_panel_mins(f)) + 8 * half, x, acc);
     UNROLL for (int t = 0; t < T; t++) {
         if (f.zero) {
@@ -238,7 +238,7 @@ INLINE void begin_super(struct cut_panel_form f, const int T, const char *group,
 }
 
 /* Block b. */
-INLINE void add_block(struct cut_panel_form f, const int T, const char *group, int half, int b, struct tokens x, __m256i acc[TILE_T]) {
+INLINE void add_block(struct cut_panel_form f, const int T, const char *group, int half, int b, struct tokens x, __m256i *acc) {
     const char *scales = group + cut_panel_scales(f) + b * f.parts * CUT_PANEL + 8 * half;
     const char *block = group + cut_panel_codes(f) + (size_t)b * cut_panel_block(f) + 32 * half;
     x.q += 32 * b;
@@ -247,13 +247,13 @@ INLINE void add_block(struct cut_panel_form f, const int T, const char *group, i
 }
 
 /* sum[t] += d dx acc[t]. */
-INLINE void end_super(const int T, const char *group, int half, struct tokens x, const __m256i acc[TILE_T], __m256 sum[TILE_T]) {
+INLINE void end_super(const int T, const char *group, int half, struct tokens x, const __m256i *acc, __m256 *sum) {
     __m256 d = halves(group + 16 * half);
     UNROLL for (int t = 0; t < T; t++)
         sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[t]), d), broadcast_float(x.d + (size_t)t * x.stride), sum[t]);
 }
 
-INLINE void super_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 sum[TILE_T]) {
+INLINE void super_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 *sum) {
     __m256i acc[TILE_T];
     begin_super(f, T, group, half, x, acc, sum);
     for (int b = 0; b < 8; b++) add_block(f, T, group, half, b, x, acc);
@@ -261,7 +261,7 @@ INLINE void super_block(struct cut_panel_form f, const int T, const char *group,
 }
 
 /* ---- blocks of 32 with a float16 scale. `made`: with an offset, the activations' scale times their sum; else -zero times it. */
-INLINE void small_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 sum[TILE_T]) {
+INLINE void small_block(struct cut_panel_form f, const int T, const char *group, int half, struct tokens x, __m256 *sum) {
     __m256i acc[TILE_T];
     UNROLL for (int t = 0; t < T; t++) acc[t] = f.offset ? _mm256_setzero_si256() : broadcast4(x.made + (size_t)t * x.stride);
     dots(f, T, 0, 8, group + cut_panel_codes(f) + 32 * half, x, _mm256_set1_epi16(1), acc);
@@ -305,23 +305,30 @@ INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, st
 }
 
 /* One token: both halves of a block before the next, or memory would be waited for by one and idle during the other. */
-INLINE void panel_of_one(struct cut_panel_form f, const char *panel, struct tokens x, int k, int rows, float *y) {
-    __m256 sum[2][TILE_T];
-    __m256i acc[2][TILE_T];
-    UNROLL for (int half = 0; half < 2; half++) sum[half][0] = _mm256_setzero_ps();
-    for (int c = 0; c < k; c += cut_panel_columns(f), panel += cut_panel_group(f), x = next_group(f, x)) {
-        ask(panel, f.super ? cut_panel_codes(f) : cut_panel_group(f));
-        UNROLL for (int half = 0; half < 2; half++) {
-            if (f.super) begin_super(f, 1, panel, half, x, acc[half], sum[half]);
-            else small_block(f, 1, panel, half, x, sum[half]);
-        }
-        for (int b = 0; f.super && b < 8; b++) {
-            ask(panel + cut_panel_codes(f) + (size_t)b * cut_panel_block(f), cut_panel_block(f));
-            UNROLL for (int half = 0; half < 2; half++) add_block(f, 1, panel, half, b, x, acc[half]);
-        }
-        if (f.super) UNROLL for (int half = 0; half < 2; half++) end_super(1, panel, half, x, acc[half], sum[half]);
+INLINE void group_of_one(struct cut_panel_form f, const char *group, struct tokens x, __m256 sum[2]) {
+    ask(group, f.super ? cut_panel_codes(f) : cut_panel_group(f));
+    if (!f.super) {
+        UNROLL for (int half = 0; half < 2; half++) small_block(f, 1, group, half, x, sum + half);
+        return;
     }
-    UNROLL for (int half = 0; half < 2; half++) put(sum[half][0], rows - 8 * half, y + 8 * half);
+    __m256i acc[2];
+    UNROLL for (int half = 0; half < 2; half++) begin_super(f, 1, group, half, x, acc + half, sum + half);
+    for (int b = 0; b < 8; b++) {
+        ask(group + cut_panel_codes(f) + (size_t)b * cut_panel_block(f), cut_panel_block(f));
+        UNROLL for (int half = 0; half < 2; half++) add_block(f, 1, group, half, b, x, acc + half);
+    }
+    UNROLL for (int half = 0; half < 2; half++) end_super(1, group, half, x, acc + half, sum + half);
+}
+
+INLINE void pair_of(struct cut_panel_form f, struct pair p, struct tokens x, int k) {
+    __m256 sum[2][2];
+    UNROLL for (int i = 0; i < 2; i++) sum[i][0] = sum[i][1] = _mm256_setzero_ps();
+    for (int c = 0; c < k; c += cut_panel_columns(f), x = next_group(f, x))
+        UNROLL for (int i = 0; i < 2; i++) {
+            group_of_one(f, p.panel[i], x, sum[i]);
+            p.panel[i] += cut_panel_group(f);
+        }
+    UNROLL for (int i = 0; i < 4; i++) put(sum[i / 2][i % 2], p.rows[i / 2] - 8 * (i % 2), p.y[i / 2] + 8 * (i % 2));
 }
 
 /* What the products need of the activations' sums, for one token. */
@@ -339,15 +346,15 @@ INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
 
 #define PANEL_BY(F, T) \
     static void panel_##F##_t##T(const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) { \
-        if (T == 1) panel_of_one(cut_panel_form(CUT_##F), panel, x, k, rows, y); \
-        else panel_of(cut_panel_form(CUT_##F), T, panel, x, k, rows, y, y_stride); \
+        panel_of(cut_panel_form(CUT_##F), T, panel, x, k, rows, y, y_stride); \
     }
 #define PRODUCT(F) \
     static void pack_##F(const void *w, size_t stride, int rows, int k, void *out) { pack(CUT_##F, w, stride, rows, k, out); } \
-    PANEL_BY(F, 1) PANEL_BY(F, 2) PANEL_BY(F, 4) \
+    PANEL_BY(F, 2) PANEL_BY(F, 4) \
+    static void pair_##F(struct pair p, struct tokens x, int k) { pair_of(cut_panel_form(CUT_##F), p, x, k); } \
     static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { \
-        static const panel_fn by_tokens[] = { [1] = panel_##F##_t1, [2] = panel_##F##_t2, [4] = panel_##F##_t4 }; \
-        mm_panel(m, r0, r1, cut_panel_form(CUT_##F), by_tokens); \
+        static const panel_fn by_tokens[] = { [2] = panel_##F##_t2, [4] = panel_##F##_t4 }; \
+        mm_panel(m, r0, r1, cut_panel_form(CUT_##F), pair_##F, by_tokens); \
     }
 CUT_PANEL_FORMATS(PRODUCT)
 

@@ -54,7 +54,7 @@ INLINE __m512i codes(struct cut_panel_form f, const char *block, int i) {
 }
 
 /* acc[t] = -zero sum q + sum w q over vectors [i0, i1) of a block; `made` moved to the part's own number. */
-INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, struct tokens x, __m512i acc[TILE_T]) {
+INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i1, const char *block, struct tokens x, __m512i *acc) {
     UNROLL for (int t = 0; t < T; t++) acc[t] = f.zero ? broadcast4(x.made + (size_t)t * x.stride) : _mm512_setzero_si512();
     UNROLL for (int i = i0; i < i1; i++) {
         __m512i w = codes(f, block, i);
@@ -62,7 +62,7 @@ INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i
     }
 }
 
-/* One token: memory is asked for what comes AHEAD, block by block; a whole super-block at once is more than can be under way. */
+/* One token: memory is asked for what comes AHEAD, block by block. */
 INLINE void ask(const char *now, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(now + AHEAD + i, _MM_HINT_T0);
 }
@@ -83,7 +83,7 @@ INLINE __m512i min_pairs(struct cut_panel_form f, const char *mins) {
 }
 
 /* y[t] -= dmin sum_parts min s. x.made or, where a part is 16 columns, x.s holds the parts' sums, 16 bits each. */
-INLINE void take_mins(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 y[TILE_T]) {
+INLINE void take_mins(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 *y) {
     const char *mins = group + (f.nibbles ? cut_panel_scales(f) : cut_panel_mins(f)), *s = f.parts == 2 ? x.s : x.made;
     __m512i acc[TILE_T];
     UNROLL for (int t = 0; t < T; t++) acc[t] = _mm512_setzero_si512();
@@ -95,12 +95,13 @@ INLINE void take_mins(struct cut_panel_form f, const int T, const char *group, s
     UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(acc[t]), dmin, y[t]);
 }
 
-INLINE void super_block(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 sum[TILE_T]) {
+INLINE void super_block(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 *sum) {
     const char *scales = group + cut_panel_scales(f), *block = group + cut_panel_codes(f);
     const struct tokens at = x;
     __m512 y[TILE_T];
     __m512i acc[TILE_T];
     UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_setzero_ps();
+    if (T == 1) ask(group, cut_panel_codes(f));
     for (int b = 0; b < 8; b++) {
         if (T == 1) ask(block, cut_panel_block(f));
         UNROLL for (int p = 0; p < f.parts; p++) {
@@ -120,8 +121,9 @@ INLINE void super_block(struct cut_panel_form f, const int T, const char *group,
 }
 
 /* ---- blocks of 32 with a float16 scale. With an offset, `made` is the activations' scale times their sum. */
-INLINE void small_block(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 sum[TILE_T]) {
+INLINE void small_block(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 *sum) {
     __m512i acc[TILE_T];
+    if (T == 1) ask(group, cut_panel_group(f));
     dots(f, T, 0, 8, group + cut_panel_codes(f), x, acc);
     __m512 d = halves(group);
     UNROLL for (int t = 0; t < T; t++)
@@ -138,19 +140,33 @@ INLINE size_t made_step(struct cut_panel_form f) {
     return !f.super ? 4 : f.zero ? 32 * (size_t)f.parts : f.parts == 1 ? 16 : 0;
 }
 
-INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) {
+INLINE struct tokens next_group(struct cut_panel_form f, struct tokens x) {
     const int columns = cut_panel_columns(f);
+    return (struct tokens){ x.q + columns, x.d + columns / 8, x.s + columns / 8, x.made + made_step(f), x.stride };
+}
+
+INLINE void add_group(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 *sum) {
+    if (f.super) super_block(f, T, group, x, sum);
+    else small_block(f, T, group, x, sum);
+}
+
+INLINE void put(__m512 sum, int rows, float *y) { _mm512_mask_storeu_ps(y, (__mmask16)((1u << rows) - 1), sum); }
+
+INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, struct tokens x, int k, int rows, float *y, size_t y_stride) {
     __m512 sum[TILE_T];
     UNROLL for (int t = 0; t < T; t++) sum[t] = _mm512_setzero_ps();
-    for (int c = 0; c < k; c += columns) {
-        if (T == 1) ask(panel, f.super ? cut_panel_codes(f) : cut_panel_group(f));
-        if (f.super) super_block(f, T, panel, x, sum);
-        else small_block(f, T, panel, x, sum);
-        panel += cut_panel_group(f);
-        x = (struct tokens){ x.q + columns, x.d + columns / 8, x.s + columns / 8, x.made + made_step(f), x.stride };
-    }
-    const __mmask16 on = (__mmask16)((1u << rows) - 1);
-    UNROLL for (int t = 0; t < T; t++) _mm512_mask_storeu_ps(y + (size_t)t * y_stride, on, sum[t]);
+    for (int c = 0; c < k; c += cut_panel_columns(f), panel += cut_panel_group(f), x = next_group(f, x)) add_group(f, T, panel, x, sum);
+    UNROLL for (int t = 0; t < T; t++) put(sum[t], rows, y + (size_t)t * y_stride);
+}
+
+INLINE void pair_of(struct cut_panel_form f, struct pair p, struct tokens x, int k) {
+    __m512 sum[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
+    for (int c = 0; c < k; c += cut_panel_columns(f), x = next_group(f, x))
+        UNROLL for (int i = 0; i < 2; i++) {
+            add_group(f, 1, p.panel[i], x, sum + i);
+            p.panel[i] += cut_panel_group(f);
+        }
+    UNROLL for (int i = 0; i < 2; i++) put(sum[i], p.rows[i], p.y[i]);
 }
 
 /* What the products need of the activations' sums, for one token. */
@@ -171,10 +187,11 @@ INLINE void make(struct cut_panel_form f, void *made, const void *x, int k) {
         panel_of(cut_panel_form(CUT_##F), T, panel, x, k, rows, y, y_stride); \
     }
 #define PRODUCT(F) \
-    PANEL_BY(F, 1) PANEL_BY(F, 2) PANEL_BY(F, 4) PANEL_BY(F, 8) \
+    PANEL_BY(F, 2) PANEL_BY(F, 4) PANEL_BY(F, 8) \
+    static void pair_##F(struct pair p, struct tokens x, int k) { pair_of(cut_panel_form(CUT_##F), p, x, k); } \
     static void mm_panel_##F(const struct cut_mm *m, int r0, int r1) { \
-        static const panel_fn by_tokens[] = { [1] = panel_##F##_t1, [2] = panel_##F##_t2, [4] = panel_##F##_t4, [8] = panel_##F##_t8 }; \
-        mm_panel(m, r0, r1, cut_panel_form(CUT_##F), by_tokens); \
+        static const panel_fn by_tokens[] = { [2] = panel_##F##_t2, [4] = panel_##F##_t4, [8] = panel_##F##_t8 }; \
+        mm_panel(m, r0, r1, cut_panel_form(CUT_##F), pair_##F, by_tokens); \
     }
 CUT_PANEL_FORMATS(PRODUCT)
 
