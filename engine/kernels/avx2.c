@@ -89,8 +89,6 @@ INLINE vf v_rotate(vf x, vf cs) {
     return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cs), _mm256_mul_ps(swapped, _mm256_movehdup_ps(cs)));
 }
 
-INLINE void fetch(const void *p) { _mm_prefetch(p, _MM_HINT_T1); }
-
 #ifdef __clang__               /* gcc reads in order, and does not unroll loops with assembly in them */
 #define v_now(v) __asm__ volatile("" : "+x"(v) : : "memory")
 #else
@@ -165,7 +163,7 @@ static void quantize_q8(void *row, const float *x, int n, int block) {
  * What stands for zero in unsigned weights is taken off afterwards, as the sum of zero * q that all rows share.
  */
 #define N 8
-enum { TILE_T = 4 };
+enum { TILE_T = 4, TILE_MIN = 3 };
 #include "engine/kernels/x86_tile.h"
 
 /* 16 sums of two products. `zeros` is maddubs(zero, q). */
@@ -217,29 +215,30 @@ INLINE void gemv_group(enum cut_type type, const char *const wr[4], int n, const
     }
 }
 
-enum { AHEAD = 16384 };        /* bytes by which weights are asked for before they are needed */
+/* Memory is asked for what comes this many bytes later in the same row; further is the hardware's business. */
+enum { AHEAD = 128 };
 
 /* Four rows by one token. Each row has eight partial sums, one for each group of four columns of a block. */
-INLINE void gemv4(enum cut_type type, struct rows w, int n_rows, void *x, int k, float *y) {
+INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, void *x, int k, float y[4]) {
     const int8_t *q = cut_q8_q(x);
     const float *dx = cut_q8_d(x, k);
     const int16_t *s = cut_q8_s(x, k);
     const size_t step = group_bytes(type);
-    const char *ahead = w.base + AHEAD, *wr[4];
+    const char *wr[4];
     vf sum[4];
     for (int r = 0; r < 4; r++) {
-        wr[r] = row_at(w, cut_min(r, n_rows - 1));
+        wr[r] = base + (size_t)cut_min(r, n - 1) * stride;
         sum[r] = v_zero();
     }
     int c = 0;
     for (; c + 256 <= k; c += 256) {
-        for (size_t i = 0; i < 4 * step; i += 64) fetch(ahead + i);
-        ahead += 4 * step;
+        for (int r = 0; r < 4; r++)
+            for (size_t i = 0; i < step; i += 64) _mm_prefetch(wr[r] + AHEAD + i, _MM_HINT_T0);
         gemv_group(type, wr, 8, q + c, dx + c / 32, s + c / 16, sum);
         for (int r = 0; r < 4; r++) wr[r] += step;
     }
     if (c < k && whole_of(type) < 256) gemv_group(type, wr, (k - c) / 32, q + c, dx + c / 32, s + c / 16, sum);
-    v_sum4(sum, y, n_rows);
+    v_sum4(sum, y, n);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -370,22 +369,6 @@ INLINE void tile_sums(enum cut_type type, int T, const char *tile, struct tile_x
         (pairs == 8 ? tile_2_8 : pairs == 4 ? tile_2_4 : pairs == 2 ? tile_2_2 : tile_2_1)(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
     else
         tile_2m_8(T, tile, x, x_stride, n_blocks, rows, y, y_stride);
-}
-
-/* Below this many tokens unpacking does not pay. */
-enum { TILE_MIN = 3 };
-
-INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
-    if (m->t >= TILE_MIN) {
-        mm_tiles(m, r0, r1, type);
-        return;
-    }
-    for (int r = r0; r < r1; r += 4) {
-        struct rows w = { (const char *)m->w + (size_t)r * m->w_stride, m->w_stride };
-        for (int t = 0; t < m->t; t++)
-            gemv4(type, w, cut_min(4, r1 - r), (char *)m->x + (size_t)t * m->x_stride, m->k,
-                  m->y + (size_t)t * m->y_stride + r);
-    }
 }
 
 /* One function for each format, and the entry that calls it. */

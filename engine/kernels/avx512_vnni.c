@@ -10,7 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define N 16
-enum { TILE_T = 8 };
+enum { TILE_T = 8, TILE_MIN = 4 };
 #include "engine/kernels/x86_tile.h"
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -339,16 +339,12 @@ INLINE void tail_any(enum cut_type type, struct four w, int n, const int8_t *q, 
     group_any(type, w, t.q, t.d, t.s, sum);
 }
 
-/* Rows r to r + 3 (n of them exist; the others repeat the last) by one token.
- *
- * The processor fetches ahead by itself where it sees a long run of addresses; four short rows are not one. But the four
- * together are a piece of the matrix, and pieces follow each other: so each step asks for as many bytes as it reads, in
- * the order they lie in memory, AHEAD bytes on, into the second-level cache (the first would not hold them so long). */
-enum { AHEAD = 16384 };
+/* One token: memory is asked for what comes this many bytes later in the same row; further is the hardware's business. */
+enum { AHEAD = 128 };
 
 INLINE bool has_unit(enum cut_type type) { return type == CUT_Q4_0 || type == CUT_Q8_0 || type == CUT_Q6_K; }
 
-INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, void *x, int k, float *y) {
+INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, void *x, int k, float y[4]) {
     const size_t step_bytes = group_bytes(type);
     const int8_t *q = cut_q8_q(x);
     const float *d = cut_q8_d(x, k);
@@ -359,11 +355,10 @@ INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, vo
         w.row[r] = base + (size_t)cut_min(r, n - 1) * stride;
         sum[r] = _mm512_setzero_ps();
     }
-    const char *ahead = base + AHEAD;
     int c = 0;
     for (; c + STEP <= k; c += STEP) {
-        for (size_t i = 0; i < 4 * step_bytes; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
-        ahead += 4 * step_bytes;
+        for (int r = 0; r < 4; r++)
+            for (size_t i = 0; i < step_bytes; i += 64) _mm_prefetch(w.row[r] + AHEAD + i, _MM_HINT_T0);
         if (has_unit(type)) step(type, w, STEP_BLOCKS, q + c, d + c / 32, sum);
         else group_any(type, w, q + c, d + c / 32, s + c / 16, sum);
         for (int r = 0; r < 4; r++) w.row[r] += step_bytes;
@@ -371,20 +366,6 @@ INLINE void gemv4(enum cut_type type, const char *base, size_t stride, int n, vo
     if (c < k && has_unit(type)) step(type, w, (k - c) / 32, q + c, d + c / 32, sum);
     else if (c < k && whole_of(type) < 256) tail_any(type, w, (k - c) / 32, q + c, d + c / 32, s + c / 16, sum);
     for (int r = 0; r < n; r++) y[r] = _mm512_reduce_add_ps(sum[r]);
-}
-
-/* Below this many tokens unpacking does not pay. */
-enum { TILE_MIN = 4 };
-
-INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
-    if (m->t >= TILE_MIN) {
-        mm_tiles(m, r0, r1, type);
-        return;
-    }
-    for (int r = r0; r < r1; r += 4)
-        for (int t = 0; t < m->t; t++)
-            gemv4(type, (const char *)m->w + (size_t)r * m->w_stride, m->w_stride, cut_min(4, r1 - r),
-                  (char *)m->x + (size_t)t * m->x_stride, m->k, m->y + (size_t)t * m->y_stride + r);
 }
 
 /* One function for each format, and the entry that calls it. */
