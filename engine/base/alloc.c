@@ -11,15 +11,6 @@ void *cut_calloc(size_t n, size_t size, const char *what, struct cut_err *err) {
     return p;
 }
 
-uint64_t cut_memory_available(void) {
-    FILE *f = fopen("/proc/meminfo", "r");
-    unsigned long long kib = 0;
-    char line[128];
-    while (f && !kib && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
-    if (f) fclose(f);
-    return kib ? kib << 10 : UINT64_MAX;
-}
-
 /* calloc hands out fresh pages without touching them, which aligned_alloc plus memset would not; so align inside a
  * larger calloc, and keep the original pointer in front. */
 static void *alloc_at(size_t align, size_t bytes, const char *what, struct cut_err *err) {

@@ -16,6 +16,8 @@ static inline int cut_max(int a, int b) { return a > b ? a : b; }
 
 /* Bytes that programs may still ask for without others being driven out; UINT64_MAX where the system does not say. */
 uint64_t cut_memory_available(void);
+/* The part of it that control groups decide: those named in the file `groups`, under the folder `mount` (memory.c). */
+uint64_t cut_memory_of_groups(const char *groups, const char *mount);
 /* calloc with an error that names what the memory was for. n * size is checked for overflow. */
 void *cut_calloc(size_t n, size_t size, const char *what, struct cut_err *err);
 /* Zeroed memory aligned to CUT_ALIGN. Large blocks come from fresh pages and cost nothing until touched. */
