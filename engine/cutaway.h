@@ -916,9 +916,39 @@ struct cut_same {
 enum cut_status cut_same_bytes(const struct cut_model *m, const struct cut_same_side *a, const struct cut_same_side *b, int tokens,
                                cut_progress_fn progress, void *user, struct cut_same *out, struct cut_err *err);
 
-/* Instructions the kernels of a tier spend on each weight of this format when they decode (one token), counted one by one in a child
- * process, which takes about a second. NAN where there is no such kernel, or the system does not let a process look into its child
- * (Linux does, unless it was told otherwise). */
+/* The instructions of a product by weights, each counted where it stands: a child process multiplies a few rows under ptrace, one instruction
+ * at a time. What is counted is the difference between so many rows and twice as many, in which calls, starts and what is prepared of the
+ * tokens cancel out: the same numbers on a busy machine as on an idle one. */
+struct cut_instruction {
+    uint64_t at;               /* its address, in this process as it runs; where the program was linked to lies lower by what it was loaded at */
+    int64_t times;             /* how often it was executed; never 0 */
+};
+struct cut_instructions {
+    enum cut_tier tier;
+    enum cut_type type;
+    bool panels;               /* weights repacked, as sessions do where it pays (cut_repack) */
+    int tokens, rows, columns; /* of the product that was counted */
+    uint64_t weights;          /* rows x columns */
+    int64_t total;             /* instructions: the sum over all addresses */
+    int n;
+    struct cut_instruction *at;        /* rising by address */
+    /* The hot loop: the shortest run of addresses that holds half of all instructions and was cut where counts change, for the body of a
+     * loop is executed as a whole. */
+    int loop, n_loop;          /* at[loop] .. at[loop + n_loop - 1] */
+    int64_t passes;            /* how often it was gone through: the lowest count in it. Loops inside it have a multiple of that */
+};
+struct cut_instructions_opts {
+    enum cut_type type;
+    enum cut_tier tier;
+    int tokens;                /* that the weights meet at once: 1 (decode) to 8 (prefill) */
+    enum cut_repack repack;    /* as of a session */
+};
+/* CUT_EUSAGE: there is no such product, CUT_ESYSTEM: the system does not let a process look into its child (Linux does, unless it was told
+ * otherwise). Takes a second or so. Free `out` with cut_instructions_done. */
+enum cut_status cut_instructions(struct cut_instructions *out, const struct cut_instructions_opts *o, cut_progress_fn progress, void *user,
+                                 struct cut_err *err);
+void cut_instructions_done(struct cut_instructions *i);
+/* Of these, how many a weight of this format costs when a tier decodes (one token). NAN where it cannot be counted. */
 double cut_instructions_per_weight(enum cut_type type, enum cut_tier tier);
 
 /* ---- a survey of a model on this machine: threads, prompt lengths, memory, and advice */
