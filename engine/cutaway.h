@@ -894,6 +894,8 @@ struct cut_sweep_point {
     double waited;             /* 0 to 1: the share of the threads' time spent waiting for each other */
     uint64_t print;            /* a hash of the last logits: equal where every byte of them is */
 };
+/* Tokens it evaluates: the rounds and one to warm up, what the profiled pass lies behind, and that pass. The part that progress gets is of these. */
+int cut_sweep_tokens(const struct cut_sweep_opts *o);
 enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_opts *o, cut_progress_fn progress, void *user,
                               struct cut_sweep_point *out, struct cut_err *err);
 /* The most units in the last place that two vectors lie apart, each counted at the size of the larger of its two numbers, but no

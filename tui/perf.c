@@ -16,7 +16,7 @@ enum { MOST_ITEMS = 64 };
 #define COMPILER "gcc " __VERSION__
 #endif
 
-enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_COUNT, ITEM_SAME, ITEM_LOAD, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE };
+enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_COUNT, ITEM_SAME, ITEM_LOAD, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE, ITEM_CODE };
 struct item {
     enum item_kind kind;
     bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
@@ -24,6 +24,7 @@ struct item {
     int threads, depth, tokens, rounds;
     struct tui_perf_pin pin;
     enum tui_perf_load load;           /* of ITEM_LOAD: begin it */
+    struct tui_perf_kernel code;       /* of ITEM_CODE */
     double cost;                       /* about how long it takes, in any unit */
     char path[4096];                   /* of a comparison */
 };
@@ -64,6 +65,7 @@ static void forget(struct tui_perf_work *w) {
     }
     free(w->other);
     w->other = NULL;
+    tui_perf_code_free(w->now.code);
     w->n_items = 0;
     w->hash[0] = 0;
     w->now = (struct tui_perf){ 0 };
@@ -119,7 +121,7 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
     int threads = it->threads < w->now.machine.cpus ? it->threads : w->now.machine.cpus;
     if (it->kind == ITEM_PEAKS) return it->quick ? 0.01 : 1.5;
     if (it->kind == ITEM_HASH) return bytes / 3e8;
-    if (it->kind == ITEM_COUNT) return 1;
+    if (it->kind == ITEM_COUNT || it->kind == ITEM_CODE) return 1;
     if (it->kind == ITEM_SAME) return 4 * (it->tokens + 1) * bytes * slow / second + 0.02;
     if (it->kind != ITEM_POINT && it->kind != ITEM_STEPS) return 0;
     double passes = it->prefill ? (it->rounds + 2) * it->tokens / 8.0 : (it->rounds + 1) * it->tokens + it->depth / 8.0;
@@ -128,7 +130,8 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
 
 static bool alike(const struct item *a, const struct item *b) {
     return a->kind == b->kind && a->prefill == b->prefill && a->tier == b->tier && a->threads == b->threads && a->depth == b->depth &&
-           a->logits == b->logits && a->tokens == b->tokens && a->load == b->load && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
+           a->logits == b->logits && a->tokens == b->tokens && a->load == b->load && tui_perf_same_kernel(&a->code, &b->code) &&
+           !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
 }
 
 /* At the end; from where it stood, if the plan had it already. */
@@ -272,6 +275,13 @@ static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *
     return CUT_OK;
 }
 
+static enum cut_status plan_code(struct tui_perf_work *w, const struct tui_perf_ask *a, struct cut_err *err) {
+    if (a->code.type < 0 || a->code.type >= CUT_TYPE_COUNT) return cut_fail(err, CUT_EUSAGE, "this step multiplies by no weights");
+    if (w->noise) return cut_fail(err, CUT_EUSAGE, "instructions are counted when nothing competes: s ends the load");
+    if (!a->quick) plan(w, (struct item){ .kind = ITEM_CODE, .code = a->code });
+    return CUT_OK;
+}
+
 static enum cut_status begin_load(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     end_noise(w);
     enum cut_status st = tui_perf_noise_begin(&w->noise, it->load, &w->now.machine, err);
@@ -327,6 +337,7 @@ static enum cut_status ask(struct tui_perf_work *w, const struct tui_perf_ask *a
     case TUI_PERF_SET: return set(w, a, err);
     case TUI_PERF_SAVE: return plan_save(w, ITEM_SAVE, NULL, err);
     case TUI_PERF_COMPARE: return plan_save(w, ITEM_COMPARE, text, err);
+    case TUI_PERF_CODE: return plan_code(w, a, err);
     }
     return CUT_OK;
 }
@@ -373,11 +384,25 @@ static enum cut_status measure_peaks(struct tui_perf_work *w, const struct item 
     return st;
 }
 
+/* What cannot be counted is not a number; and the plan goes on. */
 static enum cut_status count(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     int type = tui_perf_main_type(&w->now);
-    if (!progress(w, 0, "one by one")) return cut_fail(err, CUT_ECANCEL, "stopped");
-    w->now.instructions[it->tier] = type < 0 ? NAN : cut_instructions_per_weight((enum cut_type)type, it->tier);
+    struct cut_instructions i;
+    struct cut_instructions_opts o = { .type = (enum cut_type)type, .tier = it->tier, .tokens = 1 };
+    enum cut_status st = type < 0 ? CUT_EUSAGE : cut_instructions(&i, &o, progress, w, err);
+    if (st == CUT_ECANCEL) return st;
+    w->now.instructions[it->tier] = st ? NAN : (double)i.total / (double)i.weights;
     w->now.counted[it->tier] = true;
+    if (!st) cut_instructions_done(&i);
+    return CUT_OK;
+}
+
+static enum cut_status code(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
+    struct tui_perf_code *c;
+    enum cut_status st = tui_perf_code_take(&c, &it->code, progress, w, err);
+    if (st) return st;
+    tui_perf_code_free(w->now.code);
+    w->now.code = c;
     return CUT_OK;
 }
 
@@ -406,6 +431,11 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
     if (i >= n->n_points) n->n_points = i + 1;
 }
 
+static struct cut_sweep_opts sweep_of(const struct item *it) {
+    return (struct cut_sweep_opts){ .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
+                                    .depth = it->depth };
+}
+
 static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth,
                                 .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
@@ -415,8 +445,10 @@ static enum cut_status measure_point(struct tui_perf_work *w, const struct item 
     int n_vocab = w->now.config.n_vocab;
     float **room = it->tier == CUT_TIER_REF ? &w->ref[it->prefill] : &w->other;
     if (it->logits && !*room) *room = tui_alloc((size_t)n_vocab, sizeof **room);
-    struct cut_sweep_opts o = { .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
-                                .depth = it->depth, .cpu = cpu, .n_cpu = it->pin.n, .logits = it->logits ? *room : NULL };
+    struct cut_sweep_opts o = sweep_of(it);
+    o.cpu = cpu;
+    o.n_cpu = it->pin.n;
+    o.logits = it->logits ? *room : NULL;
     enum cut_status st = cut_sweep_one(w->host.model, &o, progress, w, &q.at, err);
     if (st) return st;
     if (it->logits && it->tier == CUT_TIER_REF) q.ulps = 0;
@@ -519,6 +551,7 @@ static enum cut_status measure(struct tui_perf_work *w, const struct item *it, c
     case ITEM_HASH: return hash(w, err);
     case ITEM_SAVE: return save(w, said, err);
     case ITEM_COMPARE: return compare(w, it->path, err);
+    case ITEM_CODE: return code(w, it, err);
     }
     return CUT_OK;
 }
@@ -544,18 +577,24 @@ enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct c
 
 static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     const struct item *it = &w->item[0];
-    double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since, made;
+    double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since;
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens,
                                 .load = w->now.load };
+    struct cut_sweep_opts o;
     char name[TUI_PERF_NAME];
     tui_perf_pin_text(&it->pin, q.where);
     p->part = (w->cost_done + it->cost * w->part) / all;
     if (p->part > 1) p->part = 1;
     p->left = p->part > 0.02 && spent > 0.3 ? spent / p->part - spent : -1;
+    p->job_part = w->part;
     switch (it->kind) {
     case ITEM_PEAKS: snprintf(p->job, sizeof p->job, "peaks: %s", w->what); break;
-    case ITEM_STEPS: snprintf(p->job, sizeof p->job, "steps of %s", tui_perf_point_name(&q, name)); break;
+    case ITEM_STEPS: snprintf(p->job, sizeof p->job, "steps of %s: %s", tui_perf_point_name(&q, name), w->what); break;
     case ITEM_COUNT: snprintf(p->job, sizeof p->job, "instructions of %s kernels", cut_tier_name(it->tier)); break;
+    case ITEM_CODE:
+        snprintf(p->job, sizeof p->job, "instructions, %s, %s, %d token%s", cut_type_info((enum cut_type)it->code.type)->name,
+                 cut_tier_name(it->code.tier), it->code.tokens, it->code.tokens == 1 ? "" : "s");
+        break;
     case ITEM_SAME:
         snprintf(p->job, sizeof p->job, "bytes, %d thread%s, %s: %s", it->threads, it->threads == 1 ? "" : "s", cut_tier_name(it->tier), w->what);
         break;
@@ -563,9 +602,11 @@ static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     case ITEM_HASH: snprintf(p->job, sizeof p->job, "what the weights are (SHA-256)"); break;
     case ITEM_SAVE: case ITEM_COMPARE: snprintf(p->job, sizeof p->job, "saved runs"); break;
     case ITEM_POINT:
-        made = w->part * (it->rounds + 1) * it->tokens;
+        o = sweep_of(it);
+        p->job_all = cut_sweep_tokens(&o);
+        p->job_done = (int)(w->part * p->job_all + 0.5);
         snprintf(p->job, sizeof p->job, "%s: %s", tui_perf_point_name(&q, name), w->what);
-        if (w->part > 0 && !it->depth) p->rate = made / (cut_clock() - w->item_since);
+        if (w->part > 0 && !it->depth) p->rate = p->job_done / (cut_clock() - w->item_since);
     }
 }
 
@@ -576,6 +617,7 @@ const struct tui_perf *tui_perf_take(struct tui_perf_work *w) {
     p->refs = 1;
     for (int i = 0; i < 2; i++)
         if (p->profile[i]) __atomic_add_fetch(&((struct tui_perf_profile *)p->profile[i])->refs, 1, __ATOMIC_RELAXED);
+    if (p->code) __atomic_add_fetch(&((struct tui_perf_code *)p->code)->refs, 1, __ATOMIC_RELAXED);
     if (w->n_items) say_job(w, p);
     return p;
 }
@@ -584,5 +626,6 @@ void tui_perf_free(const struct tui_perf *p) {
     struct tui_perf *mine = (struct tui_perf *)p;
     if (!p || __atomic_sub_fetch(&mine->refs, 1, __ATOMIC_ACQ_REL)) return;
     for (int i = 0; i < 2; i++) tui_perf_profile_free(mine->profile[i]);
+    tui_perf_code_free(mine->code);
     free(mine);
 }

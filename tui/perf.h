@@ -22,6 +22,7 @@ enum tui_perf_op {
     TUI_PERF_LOAD,             /* begin or end a load that competes with what is measured */
     TUI_PERF_SAVE,             /* write all figures to a new file */
     TUI_PERF_COMPARE,          /* text: a file of that kind */
+    TUI_PERF_CODE,             /* code: the instructions of a product, counted and disassembled */
 };
 /* Processors that threads are tied to, thread i to cpu[i % n]; n 0: the system places them. */
 struct tui_perf_pin { int n; short cpu[64]; };
@@ -34,6 +35,15 @@ enum tui_perf_load { TUI_PERF_QUIET, TUI_PERF_LOAD_ONE, TUI_PERF_LOAD_ALL, TUI_P
 const char *tui_perf_load_name(enum tui_perf_load l);      /* "arithmetic on one processor" */
 enum { TUI_PERF_LOAD_SECONDS = 180 };                      /* after which a load ends by itself, forgotten or not */
 
+/* A product by weights, as one kernel runs it. */
+struct tui_perf_kernel {
+    int type;                  /* of the weights, an enum cut_type */
+    enum cut_tier tier;
+    enum cut_repack repack;
+    int tokens;                /* at once: 1 or 8 */
+};
+bool tui_perf_same_kernel(const struct tui_perf_kernel *a, const struct tui_perf_kernel *b);
+
 struct tui_perf_ask {
     enum tui_perf_op op;
     bool quick;                /* as little as can be: for tests, to which numbers mean nothing */
@@ -42,6 +52,7 @@ struct tui_perf_ask {
     enum cut_tier tier;
     struct tui_perf_pin pin;   /* of TUI_PERF_PIN */
     enum tui_perf_load load;   /* of TUI_PERF_LOAD */
+    struct tui_perf_kernel code;           /* of TUI_PERF_CODE */
 };
 
 /* ---- one pass, step by step */
@@ -53,8 +64,18 @@ const char *tui_perf_kind_name(enum tui_perf_kind k);      /* "attn qkv" */
 char tui_perf_kind_letter(enum tui_perf_kind k);           /* of its work in a drawing: 'Q' */
 enum tui_perf_kind tui_perf_kind_of(const struct cut_step *const *line, int n);
 
+/* A line of the listing that a step makes. */
+struct tui_perf_line {
+    char name[24];             /* without its layer: "gate" */
+    char formula[96], kernel[64];
+    int weight;                /* the format of the matrix it multiplies by, an enum cut_type; -1: none */
+    int rows, columns;         /* of the matrix */
+};
+enum { TUI_PERF_LINES = 4 };
 struct tui_perf_step {
     char name[40];             /* the lines it makes, without their layer: "gate+up+act" */
+    int n_lines;               /* the first of them: */
+    struct tui_perf_line line[TUI_PERF_LINES];
     enum tui_perf_kind kind;
     int layer;                 /* -1 outside the blocks */
     int weight;                /* the format of the weights it multiplies by, an enum cut_type; -1: none */
@@ -66,6 +87,7 @@ struct tui_perf_profile {
     int refs;
     bool prefill, slowest;
     enum cut_tier tier;
+    enum cut_repack repack;                /* as the session settled it */
     int threads, n_tokens, n_cells, passes;
     int n_steps, n_layer;
     int64_t wall;              /* ns */
@@ -107,6 +129,37 @@ struct tui_perf_point {
 
 /* Bytes beside those of the kernels set, on one thread. */
 struct tui_perf_same { enum cut_tier tier; int threads; struct cut_same at; };
+
+/* ---- the instructions of a kernel */
+
+enum tui_perf_code_kind { TUI_PERF_CODE_MULTIPLIES,     /* multiplies, or multiplies and adds: what the product is made of */
+                          TUI_PERF_CODE_READS,          /* only reads memory, or asks for it */
+                          TUI_PERF_CODE_OTHER };
+struct tui_perf_instruction {
+    uint64_t at;               /* as in the file: what the program was loaded at is taken off */
+    double times;              /* in one pass of the loop; 0: it stands there, but was never executed */
+    enum tui_perf_code_kind kind;
+    bool reads;                /* memory: also instructions that multiply may */
+    char op[20], args[100];    /* "vpdpbusd", "(%rax){1to16},%zmm1,%zmm2" */
+};
+/* Counted, and the hot loop as text. Shared by snapshots. */
+struct tui_perf_code {
+    int refs;
+    struct tui_perf_kernel of;
+    bool panels;
+    char why[280];             /* what could not be done; empty: all could */
+    double each;               /* instructions for a weight; NAN: could not be counted. The rest holds only if they were */
+    int rows, columns;         /* of the product that was counted */
+    double passes, share;      /* of the loop: how often; the part of all instructions that are in it, 0 to 1 */
+    char function[80];         /* the name of the function it is in; "": not known */
+    char command[1024];        /* what disassembles it */
+    int n;                     /* 0: no text */
+    struct tui_perf_instruction *instruction;
+};
+void tui_perf_code_free(const struct tui_perf_code *c);            /* drops one reference; NULL is fine */
+/* One pass of its loop: how many instructions, how many multiply, read memory without, and multiply what they read. */
+struct tui_perf_code_sum { double all, multiply, load, both; };
+struct tui_perf_code_sum tui_perf_code_sum(const struct tui_perf_code *c);
 
 /* ---- two runs beside each other */
 
@@ -184,9 +237,12 @@ struct tui_perf {
     struct tui_perf_same same[TUI_PERF_SIDES];
     bool has_diff;
     struct tui_perf_diff diff;
+    const struct tui_perf_code *code;      /* the last that was asked for; NULL: none yet */
 
-    char job[160];              /* empty: nothing is measured */
-    double part, left, rate;   /* 0 to 1; seconds, negative: not known yet; tokens/s of the point under way, 0: not known */
+    char job[160];             /* the point under way; empty: nothing is measured */
+    double job_part;           /* of the point, 0 to 1: */
+    int job_done, job_all;     /* so many of so many tokens; all 0: they are not what it consists of */
+    double part, left, rate;   /* of the plan, 0 to 1; seconds, negative: not known yet; tokens/s of the point, 0: not known */
 };
 
 /* The point measured for these, where threads are tied and what competes being as set now; NULL: there is none. */

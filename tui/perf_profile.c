@@ -58,6 +58,18 @@ void tui_perf_profile_free(const struct tui_perf_profile *p) {
     free(mine);
 }
 
+static void copy_line(struct tui_perf_line *to, const struct cut_step *from, const struct cut_gguf *file) {
+    const struct cut_tensor_info *w = from->weight && !strncmp(from->op, "matmul", 6) ? cut_gguf_find_tensor(file, from->weight) : NULL;
+    *to = (struct tui_perf_line){ .weight = -1 };
+    snprintf(to->name, sizeof to->name, "%s", without_layer(from->name));
+    snprintf(to->formula, sizeof to->formula, "%s", from->formula ? from->formula : "");
+    snprintf(to->kernel, sizeof to->kernel, "%s", from->kernel ? from->kernel : "");
+    if (!w || w->n_dims < 2) return;
+    to->weight = (int)w->type;
+    to->rows = (int)w->ne[1];
+    to->columns = (int)w->ne[0];
+}
+
 static void copy_step(struct tui_perf_step *to, const struct cut_profile_step *from, struct cut_session *s) {
     const struct cut_gguf *file = cut_model_gguf(cut_session_model(s));
     const struct cut_step *line[8];
@@ -67,8 +79,10 @@ static void copy_step(struct tui_perf_step *to, const struct cut_profile_step *f
         line[i] = cut_session_step_at(s, from->first + i);
         size_t at = strlen(to->name);
         snprintf(to->name + at, sizeof to->name - at, "%s%s", i ? "+" : "", without_layer(line[i]->name));
-        const struct cut_tensor_info *w = line[i]->weight ? cut_gguf_find_tensor(file, line[i]->weight) : NULL;
-        if (w && w->n_dims > 1 && !strncmp(line[i]->op, "matmul", 6)) to->weight = (int)w->type;
+        struct tui_perf_line now;
+        copy_line(&now, line[i], file);
+        if (now.weight >= 0) to->weight = now.weight;
+        if (i < TUI_PERF_LINES) to->line[to->n_lines++] = now;
     }
     to->kind = tui_perf_kind_of(line, n);
 }
@@ -76,8 +90,9 @@ static void copy_step(struct tui_perf_step *to, const struct cut_profile_step *f
 static struct tui_perf_profile *copy(const struct cut_profile *from, struct cut_session *s, const struct tui_perf_profile_opts *o) {
     struct tui_perf_profile *p = tui_alloc(1, sizeof *p);
     size_t n = (size_t)from->n_steps * (size_t)from->n_threads;
-    *p = (struct tui_perf_profile){ .refs = 1, .prefill = o->prefill, .tier = cut_session_opts(s)->tier, .threads = from->n_threads,
-                                    .n_tokens = from->n_tokens, .n_cells = from->n_cells, .passes = o->passes, .n_steps = from->n_steps,
+    *p = (struct tui_perf_profile){ .refs = 1, .prefill = o->prefill, .tier = cut_session_opts(s)->tier,
+                                    .repack = cut_session_opts(s)->repack, .threads = from->n_threads, .n_tokens = from->n_tokens,
+                                    .n_cells = from->n_cells, .passes = o->passes, .n_steps = from->n_steps,
                                     .n_layer = cut_model_config(cut_session_model(s))->n_layer, .wall = from->wall };
     tui_perf_pin_text(o->pin, p->where);
     p->step = tui_alloc((size_t)p->n_steps, sizeof *p->step);

@@ -1,6 +1,6 @@
 /* perf_work.h - the worker's side of measuring (see perf.h): the plan (perf.c), the clock on every step (perf_profile.c), what
  * follows from numbers (perf_model.c), runs on disk (perf_run.c), peaks on disk (perf_peaks.c), a load that
- * disturbs (perf_load.c). */
+ * disturbs (perf_load.c), the instructions of a kernel (perf_code.c) and their text (perf_objdump.c). */
 #ifndef TUI_PERF_WORK_H
 #define TUI_PERF_WORK_H
 
@@ -41,6 +41,21 @@ struct tui_perf_profile_opts {
 enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struct cut_model *m, const struct tui_perf_profile_opts *o,
                                       cut_progress_fn progress, void *user, struct cut_err *err);
 void tui_perf_machine_read(struct tui_perf_machine *m);
+
+/* Count, disassemble. What the system does not allow or does not have is said in the result; fails with CUT_ECANCEL alone. */
+enum cut_status tui_perf_code_take(struct tui_perf_code **out, const struct tui_perf_kernel *k, cut_progress_fn progress, void *user,
+                                   struct cut_err *err);
+/* What objdump printed, into c: instructions between the first and the last address of the loop (as in the file), and the function. `at` is
+ * where the loop was executed in memory, n addresses rising, the program being loaded at `base`. Lines that are no instructions are
+ * left out. */
+void tui_perf_code_parse(struct tui_perf_code *c, const char *text, const struct cut_instruction *at, int n, double passes, uint64_t base);
+
+/* Where an address of this process stands in a file. */
+struct tui_perf_module { char path[512]; uint64_t base; };      /* base: what its addresses are higher by in memory */
+bool tui_perf_module_of(struct tui_perf_module *out, uint64_t address);
+/* Run a program without a shell, stdin and stderr being nowhere, for at most so many seconds. *text is its output, to free(); at most some
+ * megabytes are kept. CUT_ESYSTEM: it is not there, failed or took too long. wait is called some twenty times a second; false: CUT_ECANCEL. */
+enum cut_status tui_perf_run(char **text, const char *const *argv, double seconds, bool (*wait)(void *user), void *user, struct cut_err *err);
 
 struct tui_perf_kept { uint64_t bytes; char date[24]; bool busy; struct cut_peaks peaks; };
 /* Peaks of this boot of this machine, reading that much memory; false: there are none. */

@@ -41,28 +41,43 @@ double cut_ulps_apart(const float *a, const float *b, int n) {
     return most;
 }
 
-/* All rounds are over: what is left does not move the bar. */
-struct last { cut_progress_fn progress; void *user; };
-static bool last(void *user, double part, const char *what) {
-    const struct last *l = user;
-    (void)part;
-    return l->progress(l->user, 1, what);
+/* The rounds and the one to warm up, then the pass with the profile on and what lies before it. */
+static int of_rounds(const struct cut_sweep_opts *o) { return (o->rounds + 1) * o->tokens; }
+int cut_sweep_tokens(const struct cut_sweep_opts *o) { return of_rounds(o) + (o->prefill ? o->tokens : o->depth + 1); }
+
+/* Who listens, to whom a part of something is a part of all: `made` tokens were evaluated before it, and it is of n. */
+struct listener { cut_progress_fn progress; void *user; double made, n, all; };
+static bool listen(void *user, double part, const char *what) {
+    const struct listener *l = user;
+    return l->progress(l->user, (l->made + part * l->n) / l->all, what);
+}
+
+/* As many tokens as the session takes in one pass, and so on: somebody may want to stop it. */
+static enum cut_status run(struct cut_session *s, const int32_t *ids, int n, struct listener *l, struct cut_err *err) {
+    enum cut_status st = CUT_OK;
+    const int at_once = cut_session_opts(s)->n_batch;
+    for (int i = 0, part; i < n && !st; i += part) {
+        part = cut_min(at_once, n - i);
+        l->n = 0;                      /* how far a pass is nobody knows */
+        st = cut_session_feed(s, 0, ids + i, part, 0, err);
+        if (!st) st = cut_session_run_aside(s, 0, l->progress ? listen : NULL, l, "a clock on every step", err);
+        l->made += part;
+    }
+    return st;
 }
 
 /* A pass of its own behind what is there: n tokens, with the clock on every step. */
-static enum cut_status profiled(struct cut_session *s, const struct cut_sweep_opts *o, cut_progress_fn progress, void *user,
-                                struct cut_sweep_point *out, struct cut_err *err) {
+static enum cut_status profiled(struct cut_session *s, const struct cut_sweep_opts *o, struct listener *l, struct cut_sweep_point *out,
+                                struct cut_err *err) {
     struct cut_profile p;
     int n_vocab = cut_model_config(cut_session_model(s))->n_vocab, n = o->prefill ? o->tokens : 1;
     int32_t *ids = cut_calloc((size_t)cut_max(n, o->depth + 1), sizeof *ids, "tokens", err);
     if (!ids) return CUT_ENOMEM;
     for (int i = 0; i < cut_max(n, o->depth + 1); i++) ids[i] = (int32_t)((uint32_t)i * 2654435761u % (uint32_t)n_vocab);
     enum cut_status st = cut_session_truncate(s, 0, 0, err);
-    if (!st && !o->prefill && o->depth) st = cut_session_feed(s, 0, ids + 1, o->depth, 0, err);
-    if (!st) st = cut_session_run(s, NULL, err);
+    if (!st && !o->prefill) st = run(s, ids + 1, o->depth, l, err);
     if (!st) st = cut_session_profile(s, true, err);
-    if (!st) st = cut_session_feed(s, 0, ids, n, 0, err);
-    if (!st) st = cut_session_run_aside(s, 0, progress ? last : NULL, &(struct last){ progress, user }, "a clock on every step", err);
+    if (!st) st = run(s, ids, n, l, err);
     if (!st && cut_session_profiled(s, &p)) {
         out->waited = waited(&p);
         out->bytes = 0;
@@ -90,8 +105,10 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
     so.pool = pool;
     if (!st) st = cut_session_new(&s, m, &so, err);
     struct cut_bench_opts b = { .p = o->prefill ? o->tokens : 0, .n = o->prefill ? 0 : o->tokens, .r = o->rounds, .depth = o->prefill ? 0 : o->depth };
-    if (!st) st = cut_bench(s, &b, progress, user, &bench, err);
-    if (!st) st = profiled(s, o, progress, user, &point, err);
+    struct listener l = { progress, user, 0, of_rounds(o), cut_sweep_tokens(o) };
+    if (!st) st = cut_bench(s, &b, progress ? listen : NULL, &l, &bench, err);
+    l.made = of_rounds(o);
+    if (!st) st = profiled(s, o, &l, &point, err);
     if (!st) {
         double runs[CUT_LEN(point.tps.run)];
         for (int i = 0; i < o->rounds; i++) runs[i] = o->prefill ? bench.round[i].prefill_tps : bench.round[i].decode_tps;

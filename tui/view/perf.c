@@ -107,7 +107,25 @@ static unsigned key_layer(void *self, int key) {
     return looked(v);
 }
 
-/* The row's threads or kernels are what is measured from now on. */
+/* Where a pass goes: the instructions of the row's kernels. They are counted when they are not the last that were. */
+static void want_code(struct perf_view *v) {
+    struct tui_perf_kernel k;
+    if (v->menu == PERF_MENU_CODE && perf_code_wanted(v, &k)) post(v, (struct tui_perf_ask){ .op = TUI_PERF_CODE, .code = k }, NULL);
+}
+
+static void open_code(struct perf_view *v) {
+    if (!v->perf->profile[v->perf->prefill]) {
+        tui_app_say(v->app, TUI_WARN, "no step was measured yet: w puts a clock on every one");
+        return;
+    }
+    v->code_row = v->steps.cursor;
+    v->code_line = 0;
+    v->code = (struct tui_list){ 0 };
+    v->menu = PERF_MENU_CODE;
+    want_code(v);
+}
+
+/* The row's threads or kernels are what is measured from now on; or what it is made of. */
 static unsigned key_enter(void *self, int key) {
     struct perf_view *v = self;
     const struct tui_perf *p = v->perf;
@@ -115,6 +133,7 @@ static unsigned key_enter(void *self, int key) {
     (void)key;
     if (p && v->focus == PERF_SWEEP && v->table.cursor < n) set(v, p->prefill, count[v->table.cursor], p->tier);
     else if (p && v->focus == PERF_KERNELS) set(v, p->prefill, p->threads, (enum cut_tier)(CUT_TIER_REF + v->kernels.cursor));
+    else if (p && v->focus == PERF_STEPS) open_code(v);
     return looked(v);
 }
 
@@ -197,7 +216,7 @@ static const struct tui_key keys[] = {
     { 'D', "diff", "compare with a saved run", key_diff },
     { ']', "layer", "layer of the Gantt picture", key_layer },
     { '[', NULL, NULL, key_layer },
-    { TUI_KEY_ENTER, "use", "use the row from now on", key_enter },
+    { TUI_KEY_ENTER, "use, code", "use the row; a step's assembly", key_enter },
     { 'B', "braille", "braille, blocks or ASCII", key_level },
     { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
     { TUI_KEY_BACKTAB, NULL, NULL, key_pane },
@@ -221,7 +240,25 @@ static void choose(struct perf_view *v) {
     else post(v, (struct tui_perf_ask){ .op = TUI_PERF_PIN, .pin = perf_marked(v) }, NULL);
 }
 
+static void accept_find(void *user, const char *text) {
+    struct perf_view *v = user;
+    snprintf(v->code_find, sizeof v->code_find, "%.60s", text);
+    if (text[0] && !perf_code_find(v, 1)) tui_app_say(v->app, TUI_WARN, "no instruction with \"%.40s\"", v->code_find);
+}
+
+static void code_key(struct perf_view *v, int key) {
+    if (key == TUI_KEY_ESC || key == 'q' || key == TUI_KEY_ENTER) v->menu = PERF_NO_MENU;
+    else if (key == '/') tui_app_ask(v->app, "/", "", "find an instruction by a part of it", accept_find, v);
+    else if ((key == 'n' || key == 'N') && v->code_find[0] && !perf_code_find(v, key == 'n' ? 1 : -1))
+        tui_app_say(v->app, TUI_WARN, "no other instruction with \"%.40s\"", v->code_find);
+    else if (perf_code_key(v, key)) want_code(v);
+}
+
 static void menu_key(struct perf_view *v, int key) {
+    if (v->menu == PERF_MENU_CODE) {
+        code_key(v, key);
+        return;
+    }
     if (v->menu == PERF_MENU_PLACES ? perf_place_key(v, key) : tui_list_key(&v->menu_list, key, 12)) return;
     if (key == TUI_KEY_ENTER) choose(v);
     if (key == TUI_KEY_ENTER || key == TUI_KEY_ESC || key == 'q' || key == 'D' || key == 's' || key == 'p') v->menu = PERF_NO_MENU;
@@ -235,7 +272,7 @@ static void back(struct perf_view *v) {
 
 static unsigned any_key(void *self, int key) {
     struct perf_view *v = self;
-    struct tui_list *l = v->focus == PERF_SWEEP ? &v->table : v->focus == PERF_ROOF ? &v->ops : v->focus == PERF_KERNELS ? &v->kernels
+    struct tui_list *l = v->focus == PERF_SWEEP ? &v->table : v->focus == PERF_STEPS ? &v->steps : v->focus == PERF_ROOF ? &v->ops : v->focus == PERF_KERNELS ? &v->kernels
                        : v->focus == PERF_GANTT ? &v->gantt : v->focus == PERF_DIFF ? &v->diff : v->focus == PERF_SAME ? &v->same : NULL;
     int rows = v->area[v->focus].h > 6 ? v->area[v->focus].h - 4 : 3;
     if (v->menu) menu_key(v, key);
@@ -306,6 +343,7 @@ void perf_draw(struct perf_view *v, struct tui_area a) {
     if (v->menu == PERF_MENU_RUNS) perf_draw_menu(v, a);
     else if (v->menu == PERF_MENU_LOADS) perf_draw_loads(v, a);
     else if (v->menu == PERF_MENU_PLACES) perf_draw_places(v, a);
+    else if (v->menu == PERF_MENU_CODE) perf_draw_code(v, a);
 }
 
 static void draw(void *self, struct tui_area a) {
@@ -342,17 +380,26 @@ static void status_machine(const struct perf_view *v, struct tui_area row) {
     if (m->load >= 0) tui_textf(row, x, 0, loaded ? TUI_WARN : TUI_DIM, "; load %.1f%s", m->load, loaded ? ": others are running, expect noise" : "");
 }
 
+/* How far the point under way is, exactly, and the plan. What must not be cut off comes first. */
+static void status_job(const struct perf_view *v, struct tui_area row) {
+    const struct tui_perf *p = v->perf;
+    char line[320], tokens[40] = "", rate[40] = "", all[64], left[24] = "", b[32];
+    bool wide = row.w >= 100;
+    if (p->job_all) snprintf(tokens, sizeof tokens, wide ? ", %d of %d tokens" : ", %d/%d", p->job_done, p->job_all);
+    if (p->rate > 0 && wide) snprintf(rate, sizeof rate, "  %s tok/s", perf_tps(v, p->rate, b));
+    if (p->left >= 0.5) snprintf(left, sizeof left, ", %.0f s left", p->left);
+    snprintf(all, sizeof all, wide ? "%.0f %% of all%s   Esc stops" : "all %.0f %%%s  Esc stops", 100 * p->part, left);
+    snprintf(line, sizeof line, "%3.0f %%%s  %s%s", 100 * p->job_part, tokens, p->job, rate);
+    int end = tui_text_right(row, row.w, 0, TUI_WARN, all);
+    tui_text_fit(row, 0, end - 2, 0, TUI_WARN, line);
+}
+
 static void status(void *self, struct tui_area row) {
     struct perf_view *v = self;
     const struct tui_snap *s = tui_app_snap(v->app);
     const struct tui_perf *p = v->perf = s->perf;
-    char rate[40] = "", left[40] = "", b[32];
     if (p && p->job[0]) {
-        if (p->rate > 0) snprintf(rate, sizeof rate, "  %s tok/s", perf_tps(v, p->rate, b));
-        if (p->left >= 0.5) snprintf(left, sizeof left, "  %.0f s left", p->left);
-        char line[320];
-        snprintf(line, sizeof line, "%3.0f %%%s  Esc stops  %s%s", 100 * p->part, left, p->job, rate);
-        if (v->times) tui_text_fit(row, 0, row.w, 0, TUI_WARN, line);
+        if (v->times) status_job(v, row);
         else tui_text(row, 0, 0, TUI_WARN, "measuring   Esc stops");
     } else if (s->err.code && strcmp(s->err.msg, v->read))
         tui_text_fit(row, 0, row.w, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);

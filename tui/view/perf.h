@@ -1,6 +1,6 @@
 /* perf.h - threads, roofline and where the time goes, between its files: state and keys (perf.c), threads (perf_sweep.c), a pass
  * by its steps (perf_steps.c), roofline (perf_roof.c), contexts, kernels and saved runs (perf_tables.c), the same bytes or not (perf_same.c), where threads run and what
- * competes with them (perf_place.c). */
+ * competes with them (perf_place.c), the instructions of a step (perf_code.c). */
 #ifndef TUI_VIEW_PERF_H
 #define TUI_VIEW_PERF_H
 
@@ -8,7 +8,7 @@
 #include "tui/perf.h"
 
 enum perf_panel { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS, PERF_DIFF, PERF_SAME, PERF_PANELS };
-enum perf_menu { PERF_NO_MENU, PERF_MENU_RUNS, PERF_MENU_LOADS, PERF_MENU_PLACES };
+enum perf_menu { PERF_NO_MENU, PERF_MENU_RUNS, PERF_MENU_LOADS, PERF_MENU_PLACES, PERF_MENU_CODE };
 
 struct perf_view {
     struct tui_app *app;
@@ -18,11 +18,17 @@ struct perf_view {
     enum tui_plane_level level;
     bool what_if;
     int layer;                         /* of the Gantt picture; n_layer: what comes after the layers */
-    struct tui_list table, ops, kernels, gantt, diff, same;
+    struct tui_list table, steps, ops, kernels, gantt, diff, same;
     enum perf_menu menu;
     struct tui_list menu_list;         /* of runs or loads */
     bool marked[64];                   /* of the places: machine.cpu[i] is to be used; */
     int place;                         /* the one under the cursor */
+    unsigned step_kinds[TUI_PERF_KINDS + 1];       /* of the rows where a pass goes, as drawn last: bits of 1 << enum tui_perf_kind */
+    const char *step_names[TUI_PERF_KINDS + 1];
+    int code_row, code_line;           /* the instructions of what: a row there, a line of its steps */
+    struct tui_list code;
+    int code_rows;                     /* of it in view, as drawn last */
+    char code_find[64];
     char (*runs)[24];
     char read[240];                    /* what the status row said when the last key came */
     struct tui_area area[PERF_PANELS]; /* where the panels were drawn last; empty: they were not */
@@ -57,6 +63,13 @@ void perf_draw_places(struct perf_view *v, struct tui_area screen);
 bool perf_place_key(struct perf_view *v, int key);
 /* What is marked, in the order of the cores. */
 struct tui_perf_pin perf_marked(const struct perf_view *v);
+void perf_draw_code(struct perf_view *v, struct tui_area screen);
+/* What the overlay shows is to be counted, if it is not there: true, and what. */
+bool perf_code_wanted(const struct perf_view *v, struct tui_perf_kernel *out);
+/* A key of the instructions' overlay. False: not one of these. */
+bool perf_code_key(struct perf_view *v, int key);
+/* To the next (1) or the previous (-1) instruction with code_find in it; false: there is none. */
+bool perf_code_find(struct perf_view *v, int direction);
 /* All of them, as the size allows. */
 void perf_draw(struct perf_view *v, struct tui_area a);
 

@@ -16,22 +16,32 @@ static tui_style style_of(enum tui_perf_kind k) {
 
 /* ---- where the time goes */
 
-struct share { const char *name; double seconds; tui_style st; };
+struct share { const char *name; double seconds; tui_style st; unsigned kinds; };
+
+enum { QKV = 1 << TUI_PERF_QKV, ATTENTION = 1 << TUI_PERF_ATTENTION, OUT = 1 << TUI_PERF_ATTN_OUT, GATE_UP = 1 << TUI_PERF_GATE_UP,
+       DOWN = 1 << TUI_PERF_DOWN, OUTPUT = 1 << TUI_PERF_OUTPUT, SMALL = 1 << TUI_PERF_NORM | 1 << TUI_PERF_REST };
+
+static struct share share(const struct tui_perf_sums *s, const char *name, unsigned kinds, tui_style st) {
+    struct share r = { name, 0, st, kinds };
+    for (int k = 0; k < TUI_PERF_KINDS; k++)
+        if (kinds >> k & 1) r.seconds += s->work[k];
+    return r;
+}
 
 /* All kinds and the waiting; or, for few rows, attention as one and the small ones together. */
 static int shares(const struct tui_perf_sums *s, bool brief, struct share out[TUI_PERF_KINDS + 1]) {
     int n = 0;
     if (brief) {
-        out[n++] = (struct share){ "attention", s->work[TUI_PERF_QKV] + s->work[TUI_PERF_ATTENTION] + s->work[TUI_PERF_ATTN_OUT], TUI_SERIES1 };
-        out[n++] = (struct share){ "ffn gate/up", s->work[TUI_PERF_GATE_UP], TUI_SERIES4 };
-        out[n++] = (struct share){ "ffn down", s->work[TUI_PERF_DOWN], TUI_SERIES5 };
-        out[n++] = (struct share){ "output", s->work[TUI_PERF_OUTPUT], TUI_SERIES6 };
-        out[n++] = (struct share){ "rest, wait", s->work[TUI_PERF_NORM] + s->work[TUI_PERF_REST] + s->barrier, TUI_DIM };
+        out[n++] = share(s, "attention", QKV | ATTENTION | OUT, TUI_SERIES1);
+        out[n++] = share(s, "ffn gate/up", GATE_UP, TUI_SERIES4);
+        out[n++] = share(s, "ffn down", DOWN, TUI_SERIES5);
+        out[n++] = share(s, "output", OUTPUT, TUI_SERIES6);
+        out[n] = share(s, "rest, wait", SMALL, TUI_DIM);
+        out[n++].seconds += s->barrier;
         return n;
     }
-    for (int k = 0; k < TUI_PERF_KINDS; k++)
-        out[n++] = (struct share){ tui_perf_kind_name((enum tui_perf_kind)k), s->work[k], style_of((enum tui_perf_kind)k) };
-    out[n++] = (struct share){ "barriers", s->barrier, TUI_WARN };
+    for (int k = 0; k < TUI_PERF_KINDS; k++) out[n++] = share(s, tui_perf_kind_name((enum tui_perf_kind)k), 1u << k, style_of((enum tui_perf_kind)k));
+    out[n++] = (struct share){ "barriers", s->barrier, TUI_WARN, 0 };
     return n;
 }
 
@@ -47,11 +57,20 @@ void perf_draw_steps(struct perf_view *v, struct tui_area a) {
     tui_perf_sum(&s, f);
     int n = shares(&s, in.h < TUI_PERF_KINDS + 3, part);
     double most = 0;
-    for (int i = 0; i < n; i++) most = fmax(most, part[i].seconds);
+    for (int i = 0; i < n; i++) {
+        most = fmax(most, part[i].seconds);
+        v->step_kinds[i] = part[i].kinds;
+        v->step_names[i] = part[i].name;
+    }
+    v->steps.n = n;
+    tui_list_show(&v->steps, n);
     for (int i = 0; i < n && i < in.h - 1; i++) {
         struct tui_area row = tui_part(in, 1, i, in.w - 2, 1);
         tui_bar_row(row, 0, 11, part[i].name, perf_figure(v, b1, "%.1f%%", 100 * part[i].seconds / s.all), 6, part[i].st,
                     v->times && most > 0 ? part[i].seconds / most : 0);
+        if (v->focus != PERF_STEPS || i != v->steps.cursor) continue;
+        tui_put(in, 0, i, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
+        tui_mark_row(in, i, TUI_SELECTED);
     }
     double gap = s.wall > 0 ? 100 * (s.wall - s.all) / s.wall : 0;
     int y = in.h - n >= 4 ? n + 1 : in.h - 1;
@@ -63,6 +82,7 @@ void perf_draw_steps(struct perf_view *v, struct tui_area a) {
         tui_textf(in, 1, y, TUI_TEXT, "sum of ops  %s", b1);
         tui_textf(in, 1, y + 1, gap > 2 && v->times ? TUI_WARN : TUI_TEXT, "wall        %s  (gap %s)", b2, b3);
         if (y + 3 < in.h) tui_textf(in, 1, y + 3, TUI_DIM, "the %s pass of %d", f->slowest ? "slowest" : "median", f->passes);
+        if (y + 6 < in.h) tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y + 5, TUI_DIM, "Enter on a row: the kernel and its assembly, instructions per weight");
     }
 }
 
