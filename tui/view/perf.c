@@ -286,7 +286,8 @@ static bool modal(void *self) { return ((struct perf_view *)self)->menu; }
 static unsigned mouse(void *self, int x, int y, int button) {
     struct perf_view *v = self;
     y += 1;                                    /* areas are in screen coordinates; the view starts at row 1 */
-    if (v->menu) return 0;
+    if (v->menu == PERF_MENU_CODE && button > 1) perf_code_key(v, button == 4 ? TUI_KEY_UP : TUI_KEY_DOWN);
+    if (v->menu) return v->menu == PERF_MENU_CODE ? looked(v) : 0;
     for (int p = 0; p < PERF_PANELS; p++) {
         struct tui_area a = v->area[p];
         if (x >= a.x && x < a.x + a.w && y >= a.y && y < a.y + a.h) focus(v, (enum perf_panel)p);
@@ -387,8 +388,8 @@ static void status_job(const struct perf_view *v, struct tui_area row) {
     bool wide = row.w >= 100;
     if (p->job_all) snprintf(tokens, sizeof tokens, wide ? ", %d of %d tokens" : ", %d/%d", p->job_done, p->job_all);
     if (p->rate > 0 && wide) snprintf(rate, sizeof rate, "  %s tok/s", perf_tps(v, p->rate, b));
-    if (p->left >= 0.5) snprintf(left, sizeof left, ", %.0f s left", p->left);
-    snprintf(all, sizeof all, wide ? "%.0f %% of all%s   Esc stops" : "all %.0f %%%s  Esc stops", 100 * p->part, left);
+    if (p->left >= 0.5) snprintf(left, sizeof left, wide ? ", %.0f s left" : ", %.0f s", p->left);
+    snprintf(all, sizeof all, wide ? "%.0f %% of all%s   Esc stops" : "all %.0f %%%s  Esc", 100 * p->part, left);
     snprintf(line, sizeof line, "%3.0f %%%s  %s%s", 100 * p->job_part, tokens, p->job, rate);
     int end = tui_text_right(row, row.w, 0, TUI_WARN, all);
     tui_text_fit(row, 0, end - 2, 0, TUI_WARN, line);

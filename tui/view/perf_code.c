@@ -115,17 +115,17 @@ static int draw_counts(const struct perf_view *v, struct tui_area in, int y, con
     int x = tui_textf(in, 1, y, TUI_TEXT | TUI_BOLD, "%s instructions per weight", perf_figure(v, b, c->each < 9.995 ? "%.3f" : "%.1f", c->each));
     if (c->of.tokens > 1)
         x = tui_textf(in, x, y, TUI_TEXT, ", which meets %d tokens: %s per product", c->of.tokens, perf_figure(v, s, "%.3f", c->each / c->of.tokens));
-    tui_textf(in, x, y, TUI_DIM, in.w > 110 ? "   counted one by one, on %d rows of %d" : "  (%d x %d)", c->rows, c->columns);
+    if (c->of.tokens == 1 || in.w > 110) tui_textf(in, x, y, TUI_DIM, "   counted one by one, on %d x %d", c->rows, c->columns);
     struct tui_perf_code_sum sum = tui_perf_code_sum(c);
     char line[200];
     double weights = (double)c->rows * c->columns / c->passes;
-    snprintf(line, sizeof line, "the hot loop, %.0f %% of them: gone through %.0f times, %.*f weights and %.4g instructions a pass", 100 * c->share, c->passes,
-             weights < 10 && weights != floor(weights) ? 1 : 0, weights, sum.all);
+    snprintf(line, sizeof line, "hot loop: %.0f %% of them; %.0f pass%s, each %.4g instructions for %.*f weights", 100 * c->share, c->passes,
+             c->passes == 1 ? "" : "es", sum.all, weights < 10 && weights != floor(weights) ? 1 : 0, weights);
     tui_text_fit(in, 1, in.w - 1, y + 1, TUI_TEXT, c->n ? line : "");
     return y + 2;
 }
 
-static void draw_instruction(const struct perf_view *v, struct tui_area in, int y, const struct tui_perf_instruction *x, bool cursor) {
+static void draw_instruction(struct tui_area in, int y, const struct tui_perf_instruction *x, bool cursor) {
     enum { TIMES = 18, MARK = 20, OP = 22, ARGS = 36 };
     tui_style st = x->times <= 0 ? TUI_DIM : x->kind == TUI_PERF_CODE_MULTIPLIES ? TUI_GOOD | TUI_BOLD : x->kind == TUI_PERF_CODE_READS ? TUI_SERIES1 : TUI_TEXT;
     tui_textf_right(in, 11, y, TUI_DIM, "%llx", (unsigned long long)x->at);
@@ -137,14 +137,14 @@ static void draw_instruction(const struct perf_view *v, struct tui_area in, int 
     if (!cursor) return;
     tui_put(in, 1, y, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
     tui_mark_row(in, y, TUI_SELECTED);
-    (void)v;
 }
 
 static void draw_listing(struct perf_view *v, struct tui_area frame, const struct tui_perf_code *c) {
     struct tui_perf_code_sum s = tui_perf_code_sum(c);
-    char title[120];
-    snprintf(title, sizeof title, "%.4g of %.4g instructions multiply: %.0f %%;  %.4g only read memory, %.4g do both", s.multiply, s.all,
-             s.all > 0 ? 100 * s.multiply / s.all : 0, s.load, s.both);
+    char title[160], both[64] = "";
+    if (s.both > 0) snprintf(both, sizeof both, ", and %.4g of those that multiply", s.both);
+    snprintf(title, sizeof title, "%.4g of %.4g instructions multiply: %.0f %%;  %.4g others read memory%s", s.multiply, s.all,
+             s.all > 0 ? 100 * s.multiply / s.all : 0, s.load, both);
     tui_text_fit(frame, 1, frame.w - 1, 0, TUI_DERIVED, title);
     tui_text(frame, 4, 1, TUI_DIM, "address  a pass   * multiplies   < reads memory");
     struct tui_area in = tui_part(frame, 0, 2, frame.w, frame.h - 2);
@@ -152,7 +152,7 @@ static void draw_listing(struct perf_view *v, struct tui_area frame, const struc
     v->code_rows = in.h;
     tui_list_show(&v->code, in.h);
     for (int y = 0; y < in.h && v->code.top + y < c->n; y++)
-        draw_instruction(v, in, y, &c->instruction[v->code.top + y], v->code.top + y == v->code.cursor);
+        draw_instruction(in, y, &c->instruction[v->code.top + y], v->code.top + y == v->code.cursor);
     tui_scrollbar(in, in.w - 1, &v->code);
 }
 
