@@ -21,6 +21,19 @@ static struct tui_perf_point point(bool prefill, enum cut_tier tier, int threads
     return q;
 }
 
+/* A line for each part of the name; those that multiply by the step's weights are the first, or up to three of the same input. */
+static void name_lines(struct tui_perf_step *s) {
+    for (const char *at = s->name; *at && s->n_lines < TUI_PERF_LINES; at += strcspn(at, "+") + (at[strcspn(at, "+")] == '+')) {
+        struct tui_perf_line *l = &s->line[s->n_lines++];
+        bool product = s->weight >= 0 && strncmp(at, "act", 3) && strncmp(at, "resid", 5);
+        *l = (struct tui_perf_line){ .weight = product ? s->weight : -1, .rows = 1536, .columns = 576 };
+        int n = (int)strcspn(at, "+");
+        snprintf(l->name, sizeof l->name, "%.*s", n, at);
+        snprintf(l->formula, sizeof l->formula, product ? "%.*s = W x" : "%.*s = f(x)", n, at);
+        snprintf(l->kernel, sizeof l->kernel, product ? "q8_0 x q8  ref" : "ref");
+    }
+}
+
 static struct tui_perf_profile *profile(bool prefill) {
     static const struct { const char *name; enum tui_perf_kind kind; int weight; double share, ops; } kinds[] = {
         { "attn_norm", TUI_PERF_NORM, -1, 0.01, 0.5 },       { "q+k+v", TUI_PERF_QKV, CUT_Q8_0, 0.2, 1.88 },
@@ -39,6 +52,7 @@ static struct tui_perf_profile *profile(bool prefill) {
         struct tui_perf_step *s = &p->step[i];
         *s = (struct tui_perf_step){ .kind = last ? TUI_PERF_OUTPUT : kinds[k].kind, .layer = last ? -1 : i / KINDS, .weight = last ? CUT_Q8_0 : kinds[k].weight };
         snprintf(s->name, sizeof s->name, "%s", last ? "logits" : kinds[k].name);
+        name_lines(s);
         int64_t ns = last ? 200000 : (int64_t)(kinds[k].share * 1e6);
         s->bytes = (uint64_t)ns * 30;                          /* 30 GB/s */
         s->flops = (uint64_t)((double)s->bytes * (last ? 1.88 : kinds[k].ops) * (prefill ? 64 : 1));
@@ -48,6 +62,27 @@ static struct tui_perf_profile *profile(bool prefill) {
     }
     p->wall = now + 9000;
     return p;
+}
+
+/* A listing whose third instruction never runs and whose last two are a loop of their own, 8 times in a pass. */
+static struct tui_perf_code *made_up_code(void) {
+    static const struct { int times; enum tui_perf_code_kind kind; bool reads; const char *op, *args; } text[] = {
+        { 1, TUI_PERF_CODE_READS, true, "vmovdqu8", "(%rax),%zmm1" }, { 1, TUI_PERF_CODE_OTHER, false, "vpsrlw", "$0x4,%zmm1,%zmm2" },
+        { 0, TUI_PERF_CODE_OTHER, false, "jmp", "9b5fe <mm_q8_Q8_0+0x5e>" }, { 8, TUI_PERF_CODE_MULTIPLIES, true, "vpdpbusd", "0x40(%rcx){1to16},%zmm1,%zmm3" },
+        { 8, TUI_PERF_CODE_OTHER, false, "jne", "9b670 <a_function_whose_name_is_so_long_that_it_does_not_fit_here+0xd0>" },
+    };
+    enum { N = sizeof text / sizeof *text, LOOPS = 6 };
+    struct tui_perf_code *c = calloc(1, sizeof *c);
+    *c = (struct tui_perf_code){ .refs = 1, .of = { CUT_Q8_0, CUT_TIER_REF, CUT_REPACK_AUTO, 1 }, .each = 0.367, .rows = 16, .columns = 2048, .passes = 64,
+                                 .share = 0.853, .function = "mm_q8_Q8_0", .n = LOOPS * N, .instruction = calloc(LOOPS * N, sizeof *c->instruction),
+                                 .command = "objdump -d --no-show-raw-insn --start-address=0x9b5a0 --stop-address=0x9b6d5 /usr/local/bin/cutaway" };
+    for (int i = 0; i < c->n; i++) {
+        struct tui_perf_instruction *x = &c->instruction[i];
+        *x = (struct tui_perf_instruction){ .at = 0x9b5a0 + 6u * (unsigned)i, .times = text[i % N].times, .kind = text[i % N].kind, .reads = text[i % N].reads };
+        snprintf(x->op, sizeof x->op, "%s", text[i % N].op);
+        snprintf(x->args, sizeof x->args, "%s", text[i % N].args);
+    }
+    return c;
 }
 
 static struct tui_perf *sample(void) {
@@ -91,6 +126,7 @@ static struct tui_perf *sample(void) {
 
 static void drop(struct tui_perf *p) {
     for (int i = 0; i < 2; i++) tui_perf_profile_free(p->profile[i]);
+    tui_perf_code_free(p->code);
     free(p);
 }
 
@@ -233,6 +269,155 @@ TEST(perf_peaks_are_kept_for_a_boot) {
     else unsetenv("XDG_CACHE_HOME");
 }
 
+/* ---- instructions */
+
+/* As objdump of binutils 2.40 prints it, x86-64; and what it may print besides. */
+static const char printed[] =
+    "\nprogram:     file format elf64-x86-64\n\n\nDisassembly of section .text:\n\n"
+    "0000000000001000 <mm_q8_Q4_K.constprop.0+0x3c8>:\n"
+    "    1000:\tvmovdqu8 (%rax),%zmm1\n"
+    "    1006:\tvpsrlw $0x4,%zmm1,%zmm2\n"
+    "    100d:\t{evex} vpdpbusd 0x40(%rcx){1to16},%zmm1,%zmm3\n"
+    "    1014:\tvmovdqu8 %zmm3,(%rdi)\n"
+    "    101a:\tprefetcht0 0x4000(%rax)\n"
+    "    1021:\tlea    0x40(%rax,%rbx,2),%rax\n"
+    "    1026:\tcmp    %rdx,0x8(%rsp)\n"
+    "    102b:\tvfmadd231ps %zmm0,%zmm1,%zmm2\n"
+    "\n0000000000001031 <another>:\n"
+    "    1031:\timul   0x10(%rdi),%eax\n"
+    "    1035:\tvmovaps 0x2000(%rip),%zmm2        # 3040 <table>\n"
+    "    103f:\tjne    1000 <mm_q8_Q4_K.constprop.0+0x3c8>\n"
+    "    1041:\t.byte 0xf\n"
+    "    1042:\t(bad)\n"
+    "    1043:\tret\n";
+
+TEST(perf_code_is_read_from_what_objdump_prints) {
+    enum { BASE = 0x550000000000 };
+    static const struct { unsigned at; int times; enum tui_perf_code_kind kind; bool reads; const char *op, *args; } want[] = {
+        { 0x1000, 2, TUI_PERF_CODE_READS, true, "vmovdqu8", "(%rax),%zmm1" },
+        { 0x1006, 2, TUI_PERF_CODE_OTHER, false, "vpsrlw", "$0x4,%zmm1,%zmm2" },
+        { 0x100d, 16, TUI_PERF_CODE_MULTIPLIES, true, "vpdpbusd", "0x40(%rcx){1to16},%zmm1,%zmm3" },
+        { 0x1014, 2, TUI_PERF_CODE_OTHER, false, "vmovdqu8", "%zmm3,(%rdi)" },
+        { 0x101a, 0, TUI_PERF_CODE_READS, true, "prefetcht0", "0x4000(%rax)" },
+        { 0x1021, 2, TUI_PERF_CODE_OTHER, false, "lea", "0x40(%rax,%rbx,2),%rax" },
+        { 0x1026, 2, TUI_PERF_CODE_READS, true, "cmp", "%rdx,0x8(%rsp)" },
+        { 0x102b, 2, TUI_PERF_CODE_MULTIPLIES, false, "vfmadd231ps", "%zmm0,%zmm1,%zmm2" },
+        { 0x1031, 2, TUI_PERF_CODE_MULTIPLIES, true, "imul", "0x10(%rdi),%eax" },
+        { 0x1035, 2, TUI_PERF_CODE_READS, true, "vmovaps", "0x2000(%rip),%zmm2 # 3040 <table>" },
+        { 0x103f, 2, TUI_PERF_CODE_OTHER, false, "jne", "1000 <mm_q8_Q4_K.constprop.0+0x3c8>" },
+    };
+    enum { N = sizeof want / sizeof *want };
+    struct cut_instruction at[N];
+    struct tui_perf_code c = { 0 };
+    int n = 0;
+    for (int i = 0; i < N; i++)
+        if (want[i].times) at[n++] = (struct cut_instruction){ BASE + want[i].at, want[i].times };
+    tui_perf_code_parse(&c, printed, at, n, 2, BASE);
+    CHECK(!strcmp(c.function, "mm_q8_Q4_K.constprop.0"), "%s", c.function);
+    REQUIRE(c.n == N, "%d", c.n);
+    for (int i = 0; i < N; i++) {
+        const struct tui_perf_instruction *x = &c.instruction[i];
+        CHECK(x->at == want[i].at && x->times == want[i].times / 2.0 && !strcmp(x->op, want[i].op) && !strcmp(x->args, want[i].args) &&
+              x->kind == want[i].kind && x->reads == want[i].reads, "%llx %g %s|%s %d %d", (unsigned long long)x->at, x->times, x->op, x->args, x->kind, x->reads);
+    }
+    struct tui_perf_code_sum s = tui_perf_code_sum(&c);
+    CHECK(s.all == 17 && s.multiply == 10 && s.both == 9 && s.load == 3, "%g %g %g %g", s.all, s.multiply, s.both, s.load);
+    /* aarch64: no parentheses, instructions of their own for memory */
+    static const char arm[] = "   0:\tldr\tq0, [x1, #16]\n   4:\tsdot\tv1.4s, v0.16b, v2.4b[0]\n   8:\tstr\tq1, [x0]\n   c:\tsub\tx0, x0, #0x1\n";
+    struct cut_instruction four[] = { { 0, 1 }, { 4, 1 }, { 8, 1 }, { 12, 1 } };
+    tui_perf_code_parse(&c, arm, four, 4, 1, 0);
+    s = tui_perf_code_sum(&c);
+    CHECK(c.n == 4 && s.all == 4 && s.multiply == 1 && s.load == 1 && !strcmp(c.instruction[1].args, "v1.4s, v0.16b, v2.4b[0]"), "%d %g %g", c.n, s.multiply, s.load);
+    free(c.instruction);
+}
+
+TEST(perf_code_of_garbage_is_nothing_or_harmless) {
+    static const char *const bad[] = { "", "\n\n\n", ":", "\t", "1000", "1000:", "1000:\t", "1000:\t\n", "    1000:\t   \n", "1000 <", "1000 <>:\n", "zz <f>:\n",
+                                       "1000: add\n", "ffffffffffffffffffffffff:\tadd %eax,%eax\n", "    1000:\t{evex}\n", "    1000:\t{\n", "\x01\xff\xfe:\tadd\n",
+                                       "objdump: program: No such file\n" };
+    struct cut_instruction at = { 0x1000, 1 };
+    struct tui_perf_code c = { 0 };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        tui_perf_code_parse(&c, bad[i], &at, 1, 1, 0);
+        CHECK(!c.n && !c.instruction, "%d: %s", (int)i, bad[i]);
+    }
+    /* Every beginning of the good text; lines longer than there is room for; the same address again and again; bytes at random. */
+    struct cut_instruction span[] = { { 0x1000, 1 }, { 0x1043, 1 } };
+    for (size_t n = 0; n < sizeof printed; n++) {
+        char *part = strndup(printed, n);
+        tui_perf_code_parse(&c, part, span, 2, 1, 0);
+        CHECK(c.n <= 12);
+        free(part);
+    }
+    char *many = calloc(1, 1 << 20);
+    for (int i = 0; i < 5000; i++) sprintf(many + strlen(many), "  %x:\tadd %s\n", 0x1000 + i / 2, "%eax,%ebx");
+    struct cut_instruction wide[] = { { 0x1000, 1 }, { 0x9000, 1 } };
+    tui_perf_code_parse(&c, many, wide, 2, 0, 0);
+    CHECK(c.n == 2500 && c.instruction[0].times == 0, "%d", c.n);
+    memset(many, 'a', (1 << 20) - 1);
+    memcpy(many, "1000 <", 6);
+    tui_perf_code_parse(&c, many, wide, 2, 1, 0);
+    memcpy(many, "1000:\t", 6);
+    tui_perf_code_parse(&c, many, wide, 2, 1, 0);
+    CHECK(c.n == 1 && strlen(c.instruction[0].op) == sizeof c.instruction[0].op - 1);
+    uint32_t r = 1;
+    for (int i = 0; i < (1 << 20) - 1; i++) many[i] = "0123 abcdef:\t<>\n+x(),%{}"[(r = r * 1664525 + 1013904223) >> 8 & 15 ? (r >> 12) % 26 : 15];
+    tui_perf_code_parse(&c, many, wide, 2, 1, 0);
+    CHECK(c.n >= 0);
+    free(many);
+    free(c.instruction);
+}
+
+static bool not_now(void *user) { return ++*(int *)user < 3; }
+
+TEST(perf_a_program_is_run_to_its_end_or_stopped) {
+    struct cut_err err;
+    char *text = NULL;
+    int waited = 0;
+    REQUIRE(!tui_perf_run(&text, (const char *const[]){ "echo", "$HOME; exit 3", NULL }, 5, NULL, NULL, &err), "%s", err.msg);
+    CHECK(!strcmp(text, "$HOME; exit 3\n"), "%s", text);      /* no shell has read it */
+    free(text);
+    CHECK(tui_perf_run(&text, (const char *const[]){ "no-such-program-here", NULL }, 5, NULL, NULL, &err) == CUT_ESYSTEM && strstr(err.msg, "no-such-program-here not found"), "%s", err.msg);
+    CHECK(tui_perf_run(&text, (const char *const[]){ "false", NULL }, 5, NULL, NULL, &err) == CUT_ESYSTEM && !strcmp(err.msg, "false failed"), "%s", err.msg);
+    double start = cut_clock();
+    CHECK(tui_perf_run(&text, (const char *const[]){ "sleep", "20", NULL }, 0.2, NULL, NULL, &err) == CUT_ESYSTEM && !strcmp(err.msg, "sleep took too long"), "%s", err.msg);
+    CHECK(tui_perf_run(&text, (const char *const[]){ "sleep", "20", NULL }, 20, not_now, &waited, &err) == CUT_ECANCEL && waited == 3);
+    CHECK(cut_clock() - start < 5);
+    REQUIRE(!tui_perf_run(&text, (const char *const[]){ "cat", NULL }, 5, NULL, NULL, &err), "%s", err.msg);      /* its input is at its end */
+    CHECK(!text[0]);
+    free(text);
+}
+
+static void some_function(void) {}
+
+TEST(perf_code_of_this_program) {
+    struct tui_perf_module m;
+    const char *name;
+    REQUIRE(tui_perf_module_of(&m, (uint64_t)(uintptr_t)some_function));
+    name = strrchr(m.path, '/');
+    CHECK(name && !strcmp(name, "/test-tui") && (uint64_t)(uintptr_t)some_function > m.base, "%s", m.path);
+    CHECK(!tui_perf_module_of(&m, 1));
+    for (int t = CUT_TIER_AVX2; t <= CUT_TIER_AVX512; t++) {
+        struct tui_perf_kernel k = { CUT_Q4_K, (enum cut_tier)t, CUT_REPACK_AUTO, 1 };
+        struct tui_perf_code *c;
+        struct cut_err err;
+        if (!cut_tier_available(k.tier)) continue;
+        REQUIRE(!tui_perf_code_take(&c, &k, NULL, NULL, &err), "%s", err.msg);
+        const char *lacks = isnan(c->each) ? "no process may be traced here" : c->each > 5 ? "a sanitized build" : strstr(c->why, "not found") ? "no objdump" : NULL;
+        if (lacks) {
+            tui_perf_code_free(c);
+            SKIP("%s", lacks);
+        }
+        struct tui_perf_code_sum s = tui_perf_code_sum(c);
+        CHECK(c->panels && c->n > 10 && !c->why[0] && c->share >= 0.5 && c->share <= 1, "%s", c->why);
+        CHECK(strstr(c->function, "Q4_K") && !strncmp(c->command, "objdump -d ", 11), "%s", c->function);
+        CHECK(s.multiply > 0 && s.load > 0 && s.multiply < s.all, "%g of %g", s.multiply, s.all);
+        /* Every instruction of a pass was found in the text. */
+        CHECK(fabs(s.all * c->passes - c->share * c->each * c->rows * c->columns) < 0.5, "%g x %g", s.all, c->passes);
+        tui_perf_code_free(c);
+    }
+}
+
 /* ---- runs */
 
 static struct tui_perf_saved *run(const char *name, double tps) {
@@ -348,6 +533,39 @@ static void against_golden(const char *path, const char *got) {
     free(want);
 }
 
+/* The instructions of a product: before they are counted, counted, without objdump, and of a line that has no weights. */
+static void draw_code(FILE *f, struct perf_view *v, struct tui_perf *p, int w, int h) {
+    struct tui_perf_kernel want;
+    struct tui_perf_code *c = made_up_code();
+    bool brief = w < 120;
+    v->focus = PERF_STEPS;
+    v->steps.cursor = brief ? 1 : 3;                           /* ffn gate/up */
+    v->code_row = v->steps.cursor;
+    v->menu = PERF_NO_MENU;
+    shoot(f, v, w, h, "a row of the steps");
+    v->menu = PERF_MENU_CODE;
+    CHECK(perf_code_wanted(v, &want) && tui_perf_same_kernel(&want, &c->of));
+    p->code = c;
+    CHECK(!perf_code_wanted(v, &want));
+    shoot(f, v, w, h, "instructions");
+    snprintf(v->code_find, sizeof v->code_find, "1to16");
+    CHECK(perf_code_find(v, 1) && v->code.cursor == 3 && perf_code_find(v, 1) && v->code.cursor == 8);
+    CHECK(perf_code_find(v, -1) && v->code.cursor == 3 && perf_code_find(v, -1) && v->code.cursor == 28);
+    CHECK(perf_code_key(v, 'g') && v->code.cursor == 0 && perf_code_key(v, TUI_KEY_PAGE_DOWN) && v->code.cursor > 5 && !perf_code_key(v, 'z'));
+    snprintf(v->code_find, sizeof v->code_find, "no such");
+    CHECK(!perf_code_find(v, 1));
+    c->n = 0;
+    snprintf(c->why, sizeof c->why, "objdump not found (Debian's package binutils)");
+    shoot(f, v, w, h, "without objdump");
+    CHECK(perf_code_key(v, TUI_KEY_LEFT) && v->code_line == 2 && !perf_code_wanted(v, &want));
+    shoot(f, v, w, h, "a line without weights");
+    CHECK(perf_code_key(v, 'l') && v->code_line == 0);
+    if (brief) return;
+    v->code_row = TUI_PERF_KINDS;                              /* waiting */
+    CHECK(!perf_code_wanted(v, &want) && !perf_code_find(v, 1) && perf_code_key(v, 'l'));
+    v->code_row = 3;
+}
+
 static void draw_all(const char *golden, int w, int h) {
     static const struct { enum perf_panel focus; const char *what; } panels[] = {
         { PERF_SWEEP, "threads" }, { PERF_ROOF, "roofline" }, { PERF_GANTT, "a layer by threads" }, { PERF_CONTEXT, "contexts" }, { PERF_DIFF, "runs" }, { PERF_SAME, "the same bytes" },
@@ -387,11 +605,12 @@ static void draw_all(const char *golden, int w, int h) {
     p->point[p->n_points].load = TUI_PERF_LOAD_ONE;
     tui_perf_pin_text(&p->pin, p->point[p->n_points++].where);
     shoot(f, &v, w, h, "tied, loaded");
+    draw_code(f, &v, p, w, h);
     for (int x = 80; x < 170; x += 7)                          /* no size may draw outside; ASan looks */
         for (int y = 21; y < 50; y += 9) {
             FILE *null = fopen("/dev/null", "w");
             v.focus = (enum perf_panel)((x + y) % PERF_PANELS);
-            v.menu = (enum perf_menu)((x + y) % 2 ? PERF_MENU_PLACES : PERF_NO_MENU);
+            v.menu = (enum perf_menu)((x + y) % 3 == 2 ? PERF_MENU_CODE : (x + y) % 3 ? PERF_MENU_PLACES : PERF_NO_MENU);
             if (null) shoot(null, &v, x, y, ""), fclose(null);
         }
     fclose(f);

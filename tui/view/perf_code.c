@@ -141,10 +141,10 @@ static void draw_instruction(struct tui_area in, int y, const struct tui_perf_in
 
 static void draw_listing(struct perf_view *v, struct tui_area frame, const struct tui_perf_code *c) {
     struct tui_perf_code_sum s = tui_perf_code_sum(c);
-    char title[160], both[64] = "";
-    if (s.both > 0) snprintf(both, sizeof both, ", and %.4g of those that multiply", s.both);
-    snprintf(title, sizeof title, "%.4g of %.4g instructions multiply: %.0f %%;  %.4g others read memory%s", s.multiply, s.all,
-             s.all > 0 ? 100 * s.multiply / s.all : 0, s.load, both);
+    char title[160], others[64];
+    if (s.both > 0) snprintf(others, sizeof others, ", %.4g of them from memory; %.4g only read", s.both, s.load);
+    else snprintf(others, sizeof others, "; %.4g others read memory", s.load);
+    snprintf(title, sizeof title, "%.4g of %.4g instructions multiply: %.0f %%%s", s.multiply, s.all, s.all > 0 ? 100 * s.multiply / s.all : 0, others);
     tui_text_fit(frame, 1, frame.w - 1, 0, TUI_DERIVED, title);
     tui_text(frame, 4, 1, TUI_DIM, "address  a pass   * multiplies   < reads memory");
     struct tui_area in = tui_part(frame, 0, 2, frame.w, frame.h - 2);

@@ -82,7 +82,7 @@ void perf_draw_steps(struct perf_view *v, struct tui_area a) {
         tui_textf(in, 1, y, TUI_TEXT, "sum of ops  %s", b1);
         tui_textf(in, 1, y + 1, gap > 2 && v->times ? TUI_WARN : TUI_TEXT, "wall        %s  (gap %s)", b2, b3);
         if (y + 3 < in.h) tui_textf(in, 1, y + 3, TUI_DIM, "the %s pass of %d", f->slowest ? "slowest" : "median", f->passes);
-        if (y + 6 < in.h) tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y + 5, TUI_DIM, "Enter on a row: the kernel and its assembly, instructions per weight");
+        if (y + 5 < in.h) tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, "Enter: the kernel and its assembly");
     }
 }
 
