@@ -31,3 +31,29 @@ TEST(a_sweep_gives_the_same_bytes_with_every_number_of_threads) {
     CHECK(cut_sweep_one(m, &o, NULL, NULL, &other, &err) == CUT_EUSAGE);
     cut_model_close(m);
 }
+
+struct heard { int n; double last, all; };
+static bool whole_tokens(void *user, double part, const char *what) {
+    struct heard *h = user;
+    double tokens = part * h->all;
+    CHECK(fabs(tokens - round(tokens)) < 1e-6 && part >= h->last && part <= 1 && what, "%g tokens after %g", tokens, h->last * h->all);
+    h->last = part;
+    h->n++;
+    return true;
+}
+
+TEST(a_sweep_says_how_many_of_its_tokens_are_done) {
+    SKIP_EMULATED();
+    struct cut_err err;
+    struct cut_model *m;
+    struct cut_sweep_point p;
+    REQUIRE(!cut_model_open(&m, "assets/pebble.gguf", 0, &err), "%s", err.msg);
+    struct cut_sweep_opts o = { .threads = 1, .tier = CUT_TIER_REF, .tokens = 10, .rounds = 4, .depth = 40 };
+    struct heard h = { .all = cut_sweep_tokens(&o) };
+    CHECK(h.all == 5 * 10 + 40 + 1, "%g", h.all);
+    CHECK(!cut_sweep_one(m, &o, whole_tokens, &h, &p, &err), "%s", err.msg);
+    CHECK(h.n >= 2 && h.last > 0.3, "%d times, up to %g", h.n, h.last);
+    o.prefill = true;
+    CHECK(cut_sweep_tokens(&o) == 6 * 10);
+    cut_model_close(m);
+}

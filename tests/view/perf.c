@@ -496,20 +496,47 @@ TEST(perf_json_values) {
 
 /* ---- panels */
 
-static void shoot(FILE *f, struct perf_view *v, int w, int h, const char *what) {
-    struct tui_grid g;
-    char *row = malloc((size_t)w * 8 + 1);
-    tui_grid_init(&g, w, h, true);
-    tui_grid_clear(&g);
-    perf_draw(v, tui_whole(&g));
-    fprintf(f, "# %s  %dx%d\n", what, w, h);
-    for (int y = 0; y < h; y++) {
-        size_t n = tui_grid_row(&g, y, row);
+static void begin(struct tui_grid *g, int w, int h) {
+    tui_grid_init(g, w, h, true);
+    tui_grid_clear(g);
+}
+
+static void print(FILE *f, struct tui_grid *g, const char *what) {
+    char *row = malloc((size_t)g->w * 8 + 1);
+    fprintf(f, "# %s  %dx%d\n", what, g->w, g->h);
+    for (int y = 0; y < g->h; y++) {
+        size_t n = tui_grid_row(g, y, row);
         while (n && row[n - 1] == ' ') n--;
         fprintf(f, "%.*s\n", (int)n, row);
     }
     free(row);
-    tui_grid_done(&g);
+    tui_grid_done(g);
+}
+
+static void shoot(FILE *f, struct perf_view *v, int w, int h, const char *what) {
+    struct tui_grid g;
+    begin(&g, w, h);
+    perf_draw(v, tui_whole(&g));
+    print(f, &g, what);
+}
+
+/* The status row, as wide as the app leaves it: points with tokens, one without. */
+static void shoot_jobs(FILE *f, struct perf_view *v, struct tui_perf *p, int w) {
+    static const struct { const char *job; int done, all; double part, whole, left, rate; } jobs[] = {
+        { "decode, 2 threads, avx512: round 3 of 5", 96, 160, 0.6, 0.09, 42, 13.2 },
+        { "decode behind 1536, 64 threads, avx512, on 0-2,5,4, beside reading memory: a clock on every step", 1024, 2057, 0.4978, 1, -1, 0 },
+        { "peaks: vpdpbusd zmm, 2 threads", 0, 0, 0.031, 0.0004, 3600, 0 },
+    };
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        struct tui_grid g;
+        begin(&g, w, 1);
+        snprintf(p->job, sizeof p->job, "%s", jobs[i].job);
+        p->job_done = jobs[i].done, p->job_all = jobs[i].all, p->job_part = jobs[i].part;
+        p->part = jobs[i].whole, p->left = jobs[i].left, p->rate = jobs[i].rate;
+        perf_draw_job(v, tui_whole(&g));
+        print(f, &g, "measuring");
+    }
+    p->job[0] = 0;
 }
 
 static void against_golden(const char *path, const char *got) {
@@ -605,6 +632,7 @@ static void draw_all(const char *golden, int w, int h) {
     p->point[p->n_points].load = TUI_PERF_LOAD_ONE;
     tui_perf_pin_text(&p->pin, p->point[p->n_points++].where);
     shoot(f, &v, w, h, "tied, loaded");
+    shoot_jobs(f, &v, p, w - 13);
     draw_code(f, &v, p, w, h);
     for (int x = 80; x < 170; x += 7)                          /* no size may draw outside; ASan looks */
         for (int y = 21; y < 50; y += 9) {

@@ -381,8 +381,8 @@ static void status_machine(const struct perf_view *v, struct tui_area row) {
     if (m->load >= 0) tui_textf(row, x, 0, loaded ? TUI_WARN : TUI_DIM, "; load %.1f%s", m->load, loaded ? ": others are running, expect noise" : "");
 }
 
-/* How far the point under way is, exactly, and the plan. What must not be cut off comes first. */
-static void status_job(const struct perf_view *v, struct tui_area row) {
+/* What must not be cut off comes first. */
+void perf_draw_job(const struct perf_view *v, struct tui_area row) {
     const struct tui_perf *p = v->perf;
     char line[320], tokens[40] = "", rate[40] = "", all[64], left[24] = "", b[32];
     bool wide = row.w >= 100;
@@ -400,7 +400,7 @@ static void status(void *self, struct tui_area row) {
     const struct tui_snap *s = tui_app_snap(v->app);
     const struct tui_perf *p = v->perf = s->perf;
     if (p && p->job[0]) {
-        if (v->times) status_job(v, row);
+        if (v->times) perf_draw_job(v, row);
         else tui_text(row, 0, 0, TUI_WARN, "measuring   Esc stops");
     } else if (s->err.code && strcmp(s->err.msg, v->read))
         tui_text_fit(row, 0, row.w, 0, s->err.code == CUT_ECANCEL ? TUI_WARN : TUI_BAD, s->err.msg);

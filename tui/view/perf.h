@@ -61,6 +61,8 @@ void perf_draw_loads(struct perf_view *v, struct tui_area screen);
 void perf_draw_places(struct perf_view *v, struct tui_area screen);
 /* A key of the places' overlay: marks, moves. False: not one of these. */
 bool perf_place_key(struct perf_view *v, int key);
+/* In the status row: how far the point under way is, exactly, and the plan. */
+void perf_draw_job(const struct perf_view *v, struct tui_area row);
 /* What is marked, in the order of the cores. */
 struct tui_perf_pin perf_marked(const struct perf_view *v);
 void perf_draw_code(struct perf_view *v, struct tui_area screen);
