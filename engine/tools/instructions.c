@@ -181,16 +181,16 @@ enum cut_status cut_instructions(struct cut_instructions *out, const struct cut_
     cut_kernels_init(&kern, o->tier);
     const int k = columns_for(o->tier, o->tokens);
     cut_mm_fn by_rows = kern.mm_q8[type] ? kern.mm_q8[type] : type == CUT_BF16 ? kern.mm_bf16 : kern.mm_f32[type];
-    struct product p = { .fn = by_rows, .rows = o->tier == CUT_TIER_REF ? 1 : CUT_PANEL };
+    struct product p = { .fn = by_rows };
     if (!p.fn) return cut_fail(err, CUT_EUSAGE, "%s by kernels of %s: there is no such product", info->name, cut_tier_name(o->tier));
     got.tier = kern.tier;
     got.panels = kern.mm_panel[type] && (o->repack == CUT_REPACK_ALWAYS || (o->repack == CUT_REPACK_AUTO && type != CUT_Q8_0));
-    got.rows = p.rows;
+    got.rows = p.rows = o->tier == CUT_TIER_REF ? 1 : got.panels && o->tokens == 1 ? 2 * CUT_PANEL : CUT_PANEL;      /* one token: two panels at once */
     got.columns = k;
     got.weights = (uint64_t)p.rows * (uint64_t)k;
     size_t stride = (size_t)(k / info->block * info->bytes), x_stride = cut_round_up((size_t)k * sizeof(float), CUT_ALIGN);
     void *weights = cut_alloc_aligned(2 * (size_t)p.rows * stride, "weights to count", err);
-    void *panels = cut_alloc_aligned(2 * cut_panel_bytes(type, (uint64_t)k) + 1, "weights to count", err);
+    void *panels = cut_alloc_aligned(2 * (size_t)p.rows / CUT_PANEL * cut_panel_bytes(type, (uint64_t)k) + 1, "weights to count", err);
     void *tokens = cut_alloc_aligned(MOST_TOKENS * x_stride, "tokens to count", err);
     void *scratch = cut_alloc_aligned(kern.mm_scratch(k), "scratch to count", err);
     float *x = cut_alloc_aligned((size_t)(k + 2 * p.rows * MOST_TOKENS) * sizeof *x, "floats to count", err);
