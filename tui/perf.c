@@ -569,6 +569,8 @@ enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct c
     tui_perf_machine_read(&w->now.machine);
     w->cost_done += it.cost;
     memmove(w->item, w->item + 1, (size_t)--w->n_items * sizeof *w->item);
+    w->part = 0;                                               /* of the next, which has not begun */
+    w->what[0] = 0;
     if (st) w->n_items = 0;                                    /* what follows would mostly fail, too */
     return st;
 }
@@ -581,22 +583,23 @@ static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens,
                                 .load = w->now.load };
     struct cut_sweep_opts o;
-    char name[TUI_PERF_NAME];
+    char name[TUI_PERF_NAME], what[sizeof w->what + 2] = "";
+    if (w->what[0]) snprintf(what, sizeof what, ": %s", w->what);
     tui_perf_pin_text(&it->pin, q.where);
     p->part = (w->cost_done + it->cost * w->part) / all;
     if (p->part > 1) p->part = 1;
     p->left = p->part > 0.02 && spent > 0.3 ? spent / p->part - spent : -1;
     p->job_part = w->part;
     switch (it->kind) {
-    case ITEM_PEAKS: snprintf(p->job, sizeof p->job, "peaks: %s", w->what); break;
-    case ITEM_STEPS: snprintf(p->job, sizeof p->job, "steps of %s: %s", tui_perf_point_name(&q, name), w->what); break;
+    case ITEM_PEAKS: snprintf(p->job, sizeof p->job, "peaks%s", what); break;
+    case ITEM_STEPS: snprintf(p->job, sizeof p->job, "steps of %s%s", tui_perf_point_name(&q, name), what); break;
     case ITEM_COUNT: snprintf(p->job, sizeof p->job, "instructions of %s kernels", cut_tier_name(it->tier)); break;
     case ITEM_CODE:
         snprintf(p->job, sizeof p->job, "instructions, %s, %s, %d token%s", cut_type_info((enum cut_type)it->code.type)->name,
                  cut_tier_name(it->code.tier), it->code.tokens, it->code.tokens == 1 ? "" : "s");
         break;
     case ITEM_SAME:
-        snprintf(p->job, sizeof p->job, "bytes, %d thread%s, %s: %s", it->threads, it->threads == 1 ? "" : "s", cut_tier_name(it->tier), w->what);
+        snprintf(p->job, sizeof p->job, "bytes, %d thread%s, %s%s", it->threads, it->threads == 1 ? "" : "s", cut_tier_name(it->tier), what);
         break;
     case ITEM_LOAD: snprintf(p->job, sizeof p->job, "a load"); break;
     case ITEM_HASH: snprintf(p->job, sizeof p->job, "what the weights are (SHA-256)"); break;
@@ -605,7 +608,7 @@ static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
         o = sweep_of(it);
         p->job_all = cut_sweep_tokens(&o);
         p->job_done = (int)(w->part * p->job_all + 0.5);
-        snprintf(p->job, sizeof p->job, "%s: %s", tui_perf_point_name(&q, name), w->what);
+        snprintf(p->job, sizeof p->job, "%s%s", tui_perf_point_name(&q, name), what);
         if (w->part > 0 && !it->depth) p->rate = p->job_done / (cut_clock() - w->item_since);
     }
 }
