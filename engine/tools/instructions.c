@@ -177,7 +177,7 @@ enum cut_status cut_instructions(struct cut_instructions *out, const struct cut_
     struct cut_kernels kern;
     struct cut_instructions got = { .type = type, .tier = o->tier, .tokens = o->tokens };
     if (!info || !cut_tier_available(o->tier) || o->tokens < 1 || o->tokens > MOST_TOKENS)
-        return cut_fail(err, CUT_EUSAGE, "format %d, kernels %s, %d tokens: there is no such product", (int)type, cut_tier_name(o->tier), o->tokens);
+        return cut_fail(err, CUT_EUSAGE, "format %d, kernels %d, %d tokens: there is no such product here", (int)type, (int)o->tier, o->tokens);
     cut_kernels_init(&kern, o->tier);
     const int k = columns_for(o->tier, o->tokens);
     cut_mm_fn by_rows = kern.mm_q8[type] ? kern.mm_q8[type] : type == CUT_BF16 ? kern.mm_bf16 : kern.mm_f32[type];

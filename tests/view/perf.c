@@ -360,8 +360,9 @@ TEST(perf_code_of_garbage_is_nothing_or_harmless) {
     memcpy(many, "1000:\t", 6);
     tui_perf_code_parse(&c, many, wide, 2, 1, 0);
     CHECK(c.n == 1 && strlen(c.instruction[0].op) == sizeof c.instruction[0].op - 1);
+    static const char letters[] = "0123 abcdef:\t\n<>+x(),%{}";
     uint32_t r = 1;
-    for (int i = 0; i < (1 << 20) - 1; i++) many[i] = "0123 abcdef:\t<>\n+x(),%{}"[(r = r * 1664525 + 1013904223) >> 8 & 15 ? (r >> 12) % 26 : 15];
+    for (int i = 0; i < (1 << 20) - 1; i++) many[i] = letters[(r = r * 1664525 + 1013904223) >> 8 & 15 ? (r >> 12) % (sizeof letters - 1) : 13];
     tui_perf_code_parse(&c, many, wide, 2, 1, 0);
     CHECK(c.n >= 0);
     free(many);
@@ -403,7 +404,7 @@ TEST(perf_code_of_this_program) {
         struct cut_err err;
         if (!cut_tier_available(k.tier)) continue;
         REQUIRE(!tui_perf_code_take(&c, &k, NULL, NULL, &err), "%s", err.msg);
-        const char *lacks = isnan(c->each) ? "no process may be traced here" : c->each > 5 ? "a sanitized build" : strstr(c->why, "not found") ? "no objdump" : NULL;
+        const char *lacks = isnan(c->each) ? "the instructions of this build cannot be counted here" : c->each > 5 ? "a sanitized build" : strstr(c->why, "not found") ? "no objdump" : NULL;
         if (lacks) {
             tui_perf_code_free(c);
             SKIP("%s", lacks);
