@@ -1,6 +1,7 @@
 /* session.c - making a session, and the tokens that go into it. */
 #include <math.h>
 
+#include "engine/kernels/panel.h"
 #include "engine/run/session.h"
 
 static enum cut_status settle_opts(struct cut_session *s, const struct cut_session_opts *opts, struct cut_err *err) {
@@ -26,9 +27,8 @@ static enum cut_status settle_opts(struct cut_session *s, const struct cut_sessi
 /* Does the product at node i read panels, where the session repacks? */
 static bool wants_panel(const struct cut_session *s, int i) {
     const struct cut_node *n = &s->graph.node[i];
-    if (n->op != CUT_OP_MATMUL || s->graph.node[n->in[0]].op != CUT_OP_QUANTIZE || s->opts.repack == CUT_REPACK_NEVER) return false;
-    if (s->opts.repack == CUT_REPACK_AUTO && n->w->type == CUT_Q8_0) return false;     /* its rows are read as fast as memory gives them */
-    return cut_model_panel_bytes(n->w, &s->kern);
+    return n->op == CUT_OP_MATMUL && s->graph.node[n->in[0]].op == CUT_OP_QUANTIZE && cut_panel_wanted(s->opts.repack, n->w->type) &&
+           cut_model_panel_bytes(n->w, &s->kern);
 }
 
 uint64_t cut_session_weight_bytes(const struct cut_session *s, int i) {

@@ -9,6 +9,7 @@
 #include "engine/kernels/kern.h"
 #include "engine/kernels/panel.h"
 #include "engine/tools/loop.h"
+#include "engine/tools/product.h"
 
 enum { MOST_STEPS = 400000, MOST_TOKENS = 8 };
 
@@ -22,8 +23,6 @@ enum { MOST_STEPS = 400000, MOST_TOKENS = 8 };
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct product { cut_mm_fn fn; struct cut_mm mm; int rows; };
-
 /* ---- looking on while a child multiplies */
 
 /* The program counters of a run, in the order of execution; and who waits for it, `before` of `all` steps being done. */
@@ -36,7 +35,7 @@ struct run {
 };
 
 /* The child: wait for the parent to look, multiply, leave. Between fork and _exit it allocates nothing and takes no lock. */
-static void multiply(const struct product *p) {
+static void multiply(const struct cut_product *p) {
     if (!ptrace(PTRACE_TRACEME, 0, NULL, NULL) && !raise(SIGSTOP)) p->fn(&p->mm, 0, p->rows);
     _exit(0);
 }
@@ -68,7 +67,7 @@ static bool tell(const struct run *r) {
 }
 
 /* The child from its first stop to its end. */
-static enum cut_status follow(const struct product *p, struct run *r, struct cut_err *err) {
+static enum cut_status follow(const struct cut_product *p, struct run *r, struct cut_err *err) {
     int status;
     enum cut_status st = CUT_OK;
     pid_t child = fork();
@@ -122,9 +121,9 @@ static enum cut_status subtract(struct cut_instructions *out, const struct run *
     return out->total > 0 ? CUT_OK : cut_fail(err, CUT_ESYSTEM, "twice the rows took no more instructions");
 }
 
-static enum cut_status count(struct cut_instructions *out, const struct product *p, cut_progress_fn progress, void *user, struct cut_err *err) {
+static enum cut_status count(struct cut_instructions *out, const struct cut_product *p, cut_progress_fn progress, void *user, struct cut_err *err) {
     struct run once = { .progress = progress, .user = user }, twice = once;
-    struct product more = *p;
+    struct cut_product more = *p;
     more.rows *= 2;
     once.pc = cut_calloc(MOST_STEPS, sizeof *once.pc, "program counters", err);
     twice.pc = cut_calloc(MOST_STEPS, sizeof *twice.pc, "program counters", err);
@@ -141,73 +140,36 @@ static enum cut_status count(struct cut_instructions *out, const struct product 
 
 /* ---- the product */
 
-/* Random weights, where their format has an encoder; zeros take the same path elsewhere. */
-static void fill(const struct product *p, void *weights, void *tokens, float *x, const struct cut_kernels *kern) {
-    const enum cut_type type = p->mm.type;
-    uint64_t seed = 1;
-    int k = p->mm.k;
-    for (int i = 0; i < k; i++) x[i] = 2 * cut_rng_float(&seed) - 1;
-    for (int r = 0; r < 2 * p->rows; r++) cut_encode(type, x, (char *)weights + (size_t)r * p->mm.w_stride, k);
-    for (int t = 0; t < p->mm.t; t++) {
-        void *to = (char *)tokens + (size_t)t * p->mm.x_stride;
-        if (kern->mm_q8[type]) kern->quantize_q8(to, x, k, cut_q8_block(type));
-        else memcpy(to, x, (size_t)k * sizeof *x);
-    }
-}
-
-/* The weights repacked, where sessions would. */
-static void repack(struct product *p, void *panels, const struct cut_kernels *kern) {
-    const enum cut_type type = p->mm.type;
-    size_t bytes = cut_panel_bytes(type, (uint64_t)p->mm.k);
-    for (int r = 0; r < 2 * p->rows; r += CUT_PANEL)
-        kern->pack[type]((const char *)p->mm.w + (size_t)r * p->mm.w_stride, p->mm.w_stride, CUT_PANEL, p->mm.k,
-                         (char *)panels + (size_t)(r / CUT_PANEL) * bytes);
-    p->fn = kern->mm_panel[type];
-    p->mm.w = panels;
-    p->mm.w_stride = bytes;
-}
-
 /* Plain C does for every block the same; the others have what they do once a row, which long rows keep small. */
 static int columns_for(enum cut_tier tier, int tokens) { return tier == CUT_TIER_REF ? 256 : tokens > 1 ? 1024 : 2048; }
 
 enum cut_status cut_instructions(struct cut_instructions *out, const struct cut_instructions_opts *o, cut_progress_fn progress, void *user,
                                  struct cut_err *err) {
     const enum cut_type type = o->type;
-    const struct cut_type_info *info = cut_type_info(type);
     struct cut_kernels kern;
     struct cut_instructions got = { .type = type, .tier = o->tier, .tokens = o->tokens };
-    if (!info || !cut_tier_available(o->tier) || o->tokens < 1 || o->tokens > MOST_TOKENS)
+    if (!cut_type_info(type) || !cut_tier_available(o->tier) || o->tokens < 1 || o->tokens > MOST_TOKENS)
         return cut_fail(err, CUT_EUSAGE, "format %d, kernels %d, %d tokens: there is no such product here", (int)type, (int)o->tier, o->tokens);
     cut_kernels_init(&kern, o->tier);
     const int k = columns_for(o->tier, o->tokens);
-    cut_mm_fn by_rows = kern.mm_q8[type] ? kern.mm_q8[type] : type == CUT_BF16 ? kern.mm_bf16 : kern.mm_f32[type];
-    struct product p = { .fn = by_rows };
-    if (!p.fn) return cut_fail(err, CUT_EUSAGE, "%s by kernels of %s: there is no such product", info->name, cut_tier_name(o->tier));
+    const bool panels = kern.mm_panel[type] && cut_panel_wanted(o->repack, type);
+    const int rows = o->tier == CUT_TIER_REF ? 1 : panels && o->tokens == 1 ? 2 * CUT_PANEL : CUT_PANEL;      /* one token: two panels at once */
+    struct cut_product p = { .rows = 0 };
+    uint64_t seed = 1;
+    float *w = cut_alloc_aligned(((size_t)2 * (size_t)rows + MOST_TOKENS) * (size_t)k * sizeof *w, "numbers to count with", err);
+    float *y = cut_alloc_aligned((size_t)2 * (size_t)rows * MOST_TOKENS * sizeof *y, "results to count with", err);
+    float *x = w + (size_t)2 * (size_t)rows * (size_t)k;
+    for (int i = 0; w && i < (2 * rows + MOST_TOKENS) * k; i++) w[i] = 2 * cut_rng_float(&seed) - 1;
+    enum cut_status st = w && y ? cut_product_init(&p, &kern, type, o->repack, w, 2 * rows, k, x, o->tokens, y, err) : CUT_ENOMEM;
     got.tier = kern.tier;
-    got.panels = kern.mm_panel[type] && (o->repack == CUT_REPACK_ALWAYS || (o->repack == CUT_REPACK_AUTO && type != CUT_Q8_0));
-    got.rows = p.rows = o->tier == CUT_TIER_REF ? 1 : got.panels && o->tokens == 1 ? 2 * CUT_PANEL : CUT_PANEL;      /* one token: two panels at once */
+    got.panels = p.panels;
+    got.rows = p.rows = rows;
     got.columns = k;
-    got.weights = (uint64_t)p.rows * (uint64_t)k;
-    size_t stride = (size_t)(k / info->block * info->bytes), x_stride = cut_round_up((size_t)k * sizeof(float), CUT_ALIGN);
-    void *weights = cut_alloc_aligned(2 * (size_t)p.rows * stride, "weights to count", err);
-    void *panels = cut_alloc_aligned(2 * (size_t)p.rows / CUT_PANEL * cut_panel_bytes(type, (uint64_t)k) + 1, "weights to count", err);
-    void *tokens = cut_alloc_aligned(MOST_TOKENS * x_stride, "tokens to count", err);
-    void *scratch = cut_alloc_aligned(kern.mm_scratch(k), "scratch to count", err);
-    float *x = cut_alloc_aligned((size_t)(k + 2 * p.rows * MOST_TOKENS) * sizeof *x, "floats to count", err);
-    enum cut_status st = weights && panels && tokens && scratch && x ? CUT_OK : CUT_ENOMEM;
-    if (!st) {
-        p.mm = (struct cut_mm){ .type = type, .w = weights, .w_stride = stride, .k = k, .x = tokens, .x_stride = x_stride, .t = o->tokens,
-                                .y = x + k, .y_stride = 2 * (size_t)p.rows, .scratch = scratch };
-        if (kern.mm_q8[type]) p.mm.x_stride = cut_q8_bytes(k);
-        fill(&p, weights, tokens, x, &kern);
-        if (got.panels) repack(&p, panels, &kern);
-        st = count(&got, &p, progress, user, err);
-    }
-    cut_free_aligned(x);
-    cut_free_aligned(scratch);
-    cut_free_aligned(tokens);
-    cut_free_aligned(panels);
-    cut_free_aligned(weights);
+    got.weights = (uint64_t)rows * (uint64_t)k;
+    if (!st) st = count(&got, &p, progress, user, err);
+    cut_product_done(&p);
+    cut_free_aligned(y);
+    cut_free_aligned(w);
     if (st) cut_instructions_done(&got);
     else *out = got;
     return st;

@@ -2,6 +2,7 @@
 #include "engine/graph/program.h"
 #include "engine/model/model.h"
 #include "engine/tools/ops.h"
+#include "engine/tools/product.h"
 
 /* ---- attention: one token's query against all keys and values before it */
 
@@ -73,35 +74,30 @@ enum cut_status cut_ops_attention(struct cut_ops *x) {
 
 enum { COLS = 1024, MANY = 32 };
 
-struct product { struct cut_mm mm; cut_mm_fn fn; int rows; };
-static void multiply(void *arg) { const struct product *p = arg; p->fn(&p->mm, 0, p->rows); }
+static void multiply(void *arg) {
+    const struct cut_product *p = arg;
+    p->fn(&p->mm, 0, p->rows);
+}
 
-static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const float *w, const float *act, float *y,
-                                const float *want, int rows,
-                                void *bytes, void *q8, void *scratch) {
+static enum cut_status one_type(struct cut_ops *x, enum cut_type type, const float *w, const float *act, float *y, const float *want, int rows) {
     const struct cut_type_info *info = cut_type_info(type);
-    const struct cut_kernels *k = &x->fast;
-    bool rounds = k->mm_q8[type];
-    struct product p = { .fn = rounds ? k->mm_q8[type] : k->mm_f32[type], .rows = rows };
-    size_t row = (size_t)COLS / (size_t)info->block * (size_t)info->bytes;
-    if (!p.fn) return CUT_OK;
-    cut_encode(type, w, bytes, (size_t)rows * COLS);
-    for (int t = 0; rounds && t < MANY; t++) k->quantize_q8((char *)q8 + (size_t)t * cut_q8_bytes(COLS),
-                                                            act + (size_t)t * COLS, COLS, cut_q8_block(type));
-    p.mm = (struct cut_mm){ .type = type, .w = bytes, .w_stride = row, .k = COLS, .x = rounds ? q8 : act,
-                            .x_stride = rounds ? cut_q8_bytes(COLS) : COLS * sizeof(float),
-                            .t = 1, .y = y, .y_stride = (size_t)rows, .scratch = scratch };
-    char note[64];
-    snprintf(note, sizeof note, "%.4g bits per weight", 8.0 * info->bytes / info->block);
-    struct cut_ops_case how = { .flops = 2.0 * rows * COLS, .bytes = (double)rows * (double)row, .got = y, .want = want,
-                                .n = (size_t)rows, .note = note };
-    enum cut_status st = cut_ops_time(x, multiply, &p, &how, "%s, 1 token", info->name);
-    if (st) return st;
+    struct cut_product p;
+    enum cut_status st = cut_product_init(&p, &x->fast, type, CUT_REPACK_AUTO, w, rows, COLS, act, MANY, y, x->err);
+    if (st) return st == CUT_EUSAGE ? CUT_OK : st;
+    char bits[64], kernel[64];
+    snprintf(bits, sizeof bits, "%.4g bits per weight", 8.0 * info->bytes / info->block);
+    snprintf(kernel, sizeof kernel, "%s%s", p.name ? p.name : cut_tier_name(x->fast.tier), p.panels ? ", panels" : "");
+    struct cut_ops_case how = { .flops = 2.0 * rows * COLS, .bytes = (double)rows * COLS / info->block * info->bytes, .got = y, .want = want,
+                                .n = (size_t)rows, .note = bits };
+    p.mm.t = 1;
+    st = cut_ops_time(x, multiply, &p, &how, "%s, 1 token", info->name);
     p.mm.t = MANY;
     how.flops *= MANY;
     how.n *= MANY;
-    how.note = rounds ? k->mm_q8_name[type] : k->mm_f32_name[type];
-    return cut_ops_time(x, multiply, &p, &how, "%s, %d tokens", info->name, (int)MANY);
+    how.note = kernel;
+    if (!st) st = cut_ops_time(x, multiply, &p, &how, "%s, %d tokens", info->name, (int)MANY);
+    cut_product_done(&p);
+    return st;
 }
 
 enum cut_status cut_ops_types(struct cut_ops *x) {
@@ -109,23 +105,14 @@ enum cut_status cut_ops_types(struct cut_ops *x) {
     size_t n = (size_t)rows * COLS;
     float *w = cut_ops_floats(x, n), *act = cut_ops_floats(x, MANY * COLS);
     float *y = cut_ops_floats(x, (size_t)rows * MANY), *want = cut_ops_floats(x, (size_t)rows * MANY);
-    void *bytes = cut_alloc_aligned(n * sizeof(float), "encoded weights",
-                                    x->err), *q8 = cut_alloc_aligned(MANY * cut_q8_bytes(COLS), "rounded activations", x->err);
-    size_t need = x->fast.mm_scratch(COLS), plain = x->ref.mm_scratch(COLS);
-    void *scratch = cut_alloc_aligned(need > plain ? need : plain, "scratch memory", x->err);
-    enum cut_status st = w && act && y && want && bytes && q8 && scratch ? CUT_OK : CUT_ENOMEM;
-    if (!st) {
-        struct cut_mm mm = { .w = w, .w_stride = COLS * sizeof(float), .k = COLS, .x = act, .x_stride = COLS * sizeof(float),
-                             .t = MANY, .y = want,
-                             .y_stride = (size_t)rows, .scratch = scratch };
-        x->ref.mm_f32[CUT_F32](&mm, 0, rows);
-    }
+    struct cut_product plain = { .rows = 0 };
+    enum cut_status st = w && act && y && want ? CUT_OK : CUT_ENOMEM;
+    if (!st) st = cut_product_init(&plain, &x->ref, CUT_F32, CUT_REPACK_NEVER, w, rows, COLS, act, MANY, want, x->err);
+    if (!st) multiply(&plain);
     for (int type = 0; !st && type < CUT_TYPE_COUNT; type++)
         if (cut_encodes((enum cut_type)type) && cut_type_info((uint32_t)type)->runs)
-            st = one_type(x, (enum cut_type)type, w, act, y, want, rows, bytes, q8, scratch);
-    cut_free_aligned(scratch);
-    cut_free_aligned(q8);
-    cut_free_aligned(bytes);
+            st = one_type(x, (enum cut_type)type, w, act, y, want, rows);
+    cut_product_done(&plain);
     cut_free_aligned(want);
     cut_free_aligned(y);
     cut_free_aligned(act);
