@@ -33,38 +33,70 @@ INLINE struct tile_form form_of(enum cut_type t) { return (struct tile_form){ n_
 INLINE size_t tile_bytes(struct tile_form f) { return (size_t)(N * (32 + 4 * f.scales * (f.offset ? 2 : 1))); }
 INLINE float *tile_d(void *block) { return (float *)((char *)block + 32 * N); }
 
-/* Blocks of a group, n of them, of N rows; those beyond `rows` repeat the last one, and their results are not stored. */
-INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int rows, int n, char *tile) {
+/* Columns 32 b .. 32 b + 31 of a group's row, as the tile's unsigned bytes. */
+INLINE __m256i tile_codes(enum cut_type type, const char *group, __m256i signs, int b) {
+    __m256i v = bytes32(type, group, signs, b);
+    return is_signed(type) ? _mm256_add_epi8(v, _mm256_set1_epi8((char)tile_zero(type))) : v;
+}
+
+/* A group of N rows; those beyond `rows` repeat the last one, and their results are not stored. */
+INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int rows, char *tile) {
     const struct tile_form f = form_of(type);
     const size_t bytes = tile_bytes(f);
     for (int r = 0; r < N; r += 8) {
+        const char *group[8];
         __m256i signs[8];
-        for (int i = 0; i < 8; i++) signs[i] = signs256(type, w + (size_t)cut_min(r + i, rows - 1) * stride);
-        for (int b = 0; b < n; b++) {
+        for (int i = 0; i < 8; i++) {
+            group[i] = w + (size_t)cut_min(r + i, rows - 1) * stride;
+            signs[i] = signs256(type, group[i]);
+        }
+        for (int b = 0; b < 8; b++) {
             __m256i v[8];
-#pragma GCC unroll 1           /* one copy of bytes32() is enough here */
-            for (int i = 0; i < 8; i++) {
-                v[i] = bytes32(type, w + (size_t)cut_min(r + i, rows - 1) * stride, signs[i], b);
-                if (is_signed(type)) v[i] = _mm256_add_epi8(v[i], _mm256_set1_epi8((char)tile_zero(type)));
+            if (has_grid(type)) {
+#pragma GCC unroll 1           /* a table looked up eight times is enough code */
+                for (int i = 0; i < 8; i++) v[i] = tile_codes(type, group[i], signs[i], b);
+            } else {
+                UNROLL for (int i = 0; i < 8; i++) v[i] = tile_codes(type, group[i], signs[i], b);
             }
             transpose8(v);
             for (int i = 0; i < 8; i++) _mm256_store_si256((void *)(tile + (size_t)b * bytes + (i * N + r) * 4), v[i]);
         }
     }
     for (int r = 0; r < N; r++) {
-        struct scales s = scales256(type, w + (size_t)cut_min(r, rows - 1) * stride, n);
+        struct scales s = scales256(type, w + (size_t)cut_min(r, rows - 1) * stride, 8);
         float d[16], m[16];
         for (int i = 0; i < f.scales; i++) {
             _mm256_storeu_ps(d + 8 * i, s.d[i]);
             if (f.offset) _mm256_storeu_ps(m + 8 * i, s.m[i]);
         }
-        for (int b = 0; b < n; b++)
+        for (int b = 0; b < 8; b++)
             for (int i = 0; i < f.scales; i++) {
                 float *at = tile_d(tile + (size_t)b * bytes) + i * N + r;
                 at[0] = d[b * f.scales + i];
                 if (f.offset) at[f.scales * N] = m[b * f.scales + i];
             }
     }
+}
+
+/* The same for the n blocks that a row may end with: as if zeros followed. */
+INLINE void unpack_end(enum cut_type type, const char *w, size_t stride, int rows, int n, char *tile) {
+    char whole[N][8 * sizeof(struct cut_q8_0)];
+    const size_t bytes = (size_t)n * group_bytes(type) / 8;
+    for (int r = 0; r < rows; r++) {
+        memcpy(whole[r], w + (size_t)r * stride, bytes);
+        memset(whole[r] + bytes, 0, sizeof *whole - bytes);
+    }
+    unpack_group(type, whole[0], sizeof *whole, rows, tile);
+}
+
+/* Blocks of N unpacked rows of k columns: whole groups. */
+INLINE int tile_blocks(int k) { return (int)cut_round_up((size_t)k / 32, 8); }
+
+INLINE void unpack_rows(enum cut_type type, const char *w, size_t stride, int rows, int k, char *tile) {
+    const size_t bytes = tile_bytes(form_of(type));
+    int b = 0;
+    for (; b + 8 <= k / 32; b += 8, w += group_bytes(type)) unpack_group(type, w, stride, rows, tile + (size_t)b * bytes);
+    if (b < k / 32 && whole_of(type) < 256) unpack_end(type, w, stride, rows, k / 32 - b, tile + (size_t)b * bytes);
 }
 
 /* What is read of up to TILE_T tokens: their rows as they are; and rows at the same distance from each other with what is made of the
@@ -106,23 +138,20 @@ INLINE int tile_rows(int k) { return k <= 3072 ? 128 : 64; }
 /* tile_rows(k) rows are unpacked into scratch; then the tokens pass, TILE_T at a time, or half as many when fewer are left. Of the last ones
  * some may have been there before: they get the same results again. There are at least TILE_T / 2. */
 INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
-    const size_t bytes = tile_bytes(form_of(type));
-    int n_blocks = m->k / 32;
+    const size_t bytes = (size_t)tile_blocks(m->k) * tile_bytes(form_of(type));        /* of N rows */
     char *made = m->scratch, *tiles = made + made_bytes(m->k);
 
     for (int r = r0, rows; r < r1; r += rows) {
         rows = cut_min(tile_rows(m->k), r1 - r);
         const char *w = (const char *)m->w + (size_t)r * m->w_stride;
         for (int i = 0; i < rows; i += N)
-            for (int b = 0; b < n_blocks; b += 8)
-                unpack_group(type, w + (size_t)i * m->w_stride + (size_t)(b / 8) * group_bytes(type), m->w_stride, cut_min(N, rows - i),
-                             whole_of(type) == 256 ? 8 : cut_min(8, n_blocks - b), tiles + (size_t)(i / N * n_blocks + b) * bytes);
+            unpack_rows(type, w + (size_t)i * m->w_stride, m->w_stride, cut_min(N, rows - i), m->k, tiles + (size_t)(i / N) * bytes);
         for (int t = 0, T; t < m->t; t += T) {
             T = m->t - t > TILE_T / 2 && m->t >= TILE_T ? TILE_T : TILE_T / 2;
             if (t + T > m->t) t = m->t - T;
             struct tile_x x = make_tokens(type, made, m, t, T);
             for (int i = 0; i < rows; i += N)
-                tile_sums(type, T, tiles + (size_t)(i / N * n_blocks) * bytes, x, m->x_stride, n_blocks, cut_min(N, rows - i),
+                tile_sums(type, T, tiles + (size_t)(i / N) * bytes, x, m->x_stride, m->k / 32, cut_min(N, rows - i),
                           m->y + (size_t)t * m->y_stride + r + i, m->y_stride);
         }
     }
@@ -156,5 +185,5 @@ INLINE void mm_q8(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
 /* Tiles of the format with two scales and offsets are the largest. That is also more than the float kernels need to decode their
  * MM_ROWS rows of a quantized format: 64 k bytes. */
 static inline size_t mm_tiles_scratch(int k) {
-    return made_bytes(k) + (size_t)k / 32 * ((size_t)tile_rows(k) / N * tile_bytes((struct tile_form){ 2, true }));
+    return made_bytes(k) + (size_t)tile_blocks(k) * ((size_t)tile_rows(k) / N * tile_bytes((struct tile_form){ 2, true }));
 }
