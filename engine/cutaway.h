@@ -875,21 +875,24 @@ struct cut_usl {
 bool cut_usl_fit(struct cut_usl *out, const int *threads, const double *tps, int n);
 double cut_usl_at(const struct cut_usl *f, double n);
 
-/* One point of a sweep over threads, depths or kernels: `rounds` times `tokens` tokens of decode behind `depth` others, or of prefill,
- * in a session of its own; and one pass more with the profile on. */
+/* One point of a sweep over threads, depths, kernels or sequences: `rounds` times `tokens` tokens of decode behind `depth` others, or of
+ * prefill, in a session of its own; and one pass more with the profile on. */
 struct cut_sweep_opts {
     int threads;
     enum cut_tier tier;
     bool prefill;
     int tokens, rounds;        /* rounds: 1 to 16 */
     int depth;                 /* tokens in the cache before decode */
+    int n_seq;                 /* sequences that decode together, a token each in a pass, each behind `depth` of its own; 0: one */
     const int *cpu;            /* processors to tie the threads to, as cut_pool_pin does; */
     int n_cpu;                 /* 0: the system places them */
     float *logits;             /* NULL, or room for the last logits: n_vocab floats */
 };
 struct cut_sweep_point {
-    struct cut_speed tps;
-    uint64_t bytes;            /* read by one pass: weights, cache, activations */
+    struct cut_speed tps;      /* tokens a second, of all sequences together */
+    uint64_t bytes;            /* read by one pass: weights, cache, activations; */
+    uint64_t weights;          /* the weights among them, which are read once for all tokens of the pass */
+    uint64_t flops;            /* of one pass: 2 for a multiplication and the addition of its product */
     double read;               /* bytes a second at the median */
     double waited;             /* 0 to 1: the share of the threads' time spent waiting for each other */
     uint64_t print;            /* a hash of the last logits: equal where every byte of them is */

@@ -21,7 +21,7 @@ struct item {
     enum item_kind kind;
     bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
     enum cut_tier tier;
-    int threads, depth, tokens, rounds;
+    int threads, depth, seqs, tokens, rounds;
     struct tui_perf_pin pin;
     enum tui_perf_load load;           /* of ITEM_LOAD: begin it */
     struct tui_perf_kernel code;       /* of ITEM_CODE */
@@ -124,14 +124,14 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
     if (it->kind == ITEM_COUNT || it->kind == ITEM_CODE) return 1;
     if (it->kind == ITEM_SAME) return 4 * (it->tokens + 1) * bytes * slow / second + 0.02;
     if (it->kind != ITEM_POINT && it->kind != ITEM_STEPS) return 0;
-    double passes = it->prefill ? (it->rounds + 2) * it->tokens / 8.0 : (it->rounds + 1) * it->tokens + it->depth / 8.0;
+    double passes = it->prefill ? (it->rounds + 2) * it->tokens / 8.0 : ((it->rounds + 1) * it->tokens + it->depth / 8.0) * (1 + it->seqs / 4.0);
     return 0.02 + passes * bytes * slow / (second * threads);
 }
 
 static bool alike(const struct item *a, const struct item *b) {
     return a->kind == b->kind && a->prefill == b->prefill && a->tier == b->tier && a->threads == b->threads && a->depth == b->depth &&
-           a->logits == b->logits && a->tokens == b->tokens && a->load == b->load && tui_perf_same_kernel(&a->code, &b->code) &&
-           !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
+           a->seqs == b->seqs && a->logits == b->logits && a->tokens == b->tokens && a->load == b->load &&
+           tui_perf_same_kernel(&a->code, &b->code) && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
 }
 
 /* At the end; from where it stood, if the plan had it already. */
@@ -170,7 +170,7 @@ static void new_first(struct tui_perf_work *w) {
 static struct item point(const struct tui_perf_work *w, bool quick, bool prefill) {
     int tokens = prefill ? w->now.prefill_tokens : w->now.decode_tokens;
     return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .quick = quick, .tier = w->now.tier,
-                          .threads = w->now.threads, .tokens = tokens, .rounds = quick ? 2 : 5, .pin = w->now.pin };
+                          .threads = w->now.threads, .seqs = 1, .tokens = tokens, .rounds = quick ? 2 : 5, .pin = w->now.pin };
 }
 
 /* What a machine can do at most shows only when nothing competes. */
@@ -212,6 +212,11 @@ static void plan_context(struct tui_perf_work *w, bool quick) {
         if (it.depth > last && it.depth <= room) plan(w, it);
         last = it.depth;
     }
+}
+
+static void plan_batch(struct tui_perf_work *w, bool quick) {
+    struct item it = point(w, quick, false);
+    for (it.seqs = 1; it.seqs <= (quick ? 2 : 16); it.seqs *= 2) plan(w, it);
 }
 
 static void plan_kernels(struct tui_perf_work *w, bool quick) {
@@ -266,7 +271,7 @@ static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *
     }
     /* Quiet and free first, where that is not known; then beside the load. */
     struct item it = point(w, a->quick, w->now.prefill), bare = it;
-    struct tui_perf_point like = { .prefill = it.prefill, .tier = it.tier, .threads = it.threads };
+    struct tui_perf_point like = { .prefill = it.prefill, .tier = it.tier, .threads = it.threads, .seqs = 1 };
     bare.pin = (struct tui_perf_pin){ 0 };
     if (!tui_perf_undisturbed(&w->now, &like)) plan(w, bare);
     plan(w, (struct item){ .kind = ITEM_LOAD, .load = a->load });
@@ -322,6 +327,7 @@ static enum cut_status ask(struct tui_perf_work *w, const struct tui_perf_ask *a
         plan_steps(w, a->quick, w->now.prefill);
         plan_steps(w, a->quick, !w->now.prefill);
         plan_context(w, a->quick);
+        plan_batch(w, a->quick);
         plan_kernels(w, a->quick);
         return CUT_OK;
     case TUI_PERF_PEAKS:
@@ -333,6 +339,7 @@ static enum cut_status ask(struct tui_perf_work *w, const struct tui_perf_ask *a
     case TUI_PERF_THREADS: return plan_peaks(w, a->quick, false), plan_threads(w, a->quick), CUT_OK;
     case TUI_PERF_STEPS: return plan_steps(w, a->quick, w->now.prefill), CUT_OK;
     case TUI_PERF_CONTEXT: return plan_peaks(w, a->quick, false), plan_context(w, a->quick), CUT_OK;
+    case TUI_PERF_BATCH: return plan_peaks(w, a->quick, false), plan_batch(w, a->quick), CUT_OK;
     case TUI_PERF_KERNELS: return plan_kernels(w, a->quick), CUT_OK;
     case TUI_PERF_SET: return set(w, a, err);
     case TUI_PERF_SAVE: return plan_save(w, ITEM_SAVE, NULL, err);
@@ -421,8 +428,8 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
     int i = 0;
     for (; i < n->n_points; i++) {
         const struct tui_perf_point *o = &n->point[i];
-        if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth && o->load == q->load &&
-            !strcmp(o->where, q->where) && (!q->prefill || o->tokens == q->tokens)) break;
+        if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth && o->seqs == q->seqs &&
+            o->load == q->load && !strcmp(o->where, q->where) && (!q->prefill || o->tokens == q->tokens)) break;
     }
     if (i == TUI_PERF_POINTS) memmove(n->point, n->point + 1, (size_t)(--i) * sizeof *n->point);      /* the oldest goes */
     struct tui_perf_point fresh = *q;
@@ -433,12 +440,12 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
 
 static struct cut_sweep_opts sweep_of(const struct item *it) {
     return (struct cut_sweep_opts){ .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
-                                    .depth = it->depth };
+                                    .depth = it->depth, .n_seq = it->seqs };
 }
 
 static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth,
-                                .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
+                                .seqs = it->seqs, .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
     int cpu[sizeof it->pin.cpu / sizeof *it->pin.cpu];
     for (int i = 0; i < it->pin.n; i++) cpu[i] = it->pin.cpu[i];
     tui_perf_pin_text(&it->pin, q.where);
@@ -580,8 +587,8 @@ enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct c
 static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     const struct item *it = &w->item[0];
     double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since;
-    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .tokens = it->tokens,
-                                .load = w->now.load };
+    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .seqs = it->seqs,
+                                .tokens = it->tokens, .load = w->now.load };
     struct cut_sweep_opts o;
     char name[TUI_PERF_NAME], what[sizeof w->what + 2] = "";
     if (w->what[0]) snprintf(what, sizeof what, ": %s", w->what);

@@ -10,11 +10,12 @@
 
 enum tui_perf_op {
     TUI_PERF_STOP,             /* forget the plan; what is measured stays */
-    TUI_PERF_ALL,              /* what the next five do, in their order */
+    TUI_PERF_ALL,              /* what the next six do, in their order */
     TUI_PERF_PEAKS,            /* what the machine can do at most */
     TUI_PERF_THREADS,          /* the speed with 1, 2, ... threads */
     TUI_PERF_STEPS,            /* a pass with a clock on every step; and the peaks, where they are not known */
     TUI_PERF_CONTEXT,          /* decode behind longer and longer contexts */
+    TUI_PERF_BATCH,            /* decode of 1, 2, ... sequences together */
     TUI_PERF_KERNELS,          /* the speed with each tier of kernels, and how far their results are apart */
     TUI_PERF_SAME,             /* are the bytes the same with 1, 2, ... threads, and with other kernels? */
     TUI_PERF_SET,              /* measure this from now on: prefill, threads, tier */
@@ -121,6 +122,7 @@ struct tui_perf_point {
     bool prefill;
     enum cut_tier tier;
     int threads, depth, tokens;
+    int seqs;                  /* that decode together */
     char where[TUI_PERF_WHERE];            /* as in a profile; with the load, a part of what the point is */
     enum tui_perf_load load;
     struct cut_sweep_point at;
@@ -245,8 +247,10 @@ struct tui_perf {
     double part, left, rate;   /* of the plan, 0 to 1; seconds, negative: not known yet; tokens/s of the point, 0: not known */
 };
 
-/* The point measured for these, where threads are tied and what competes being as set now; NULL: there is none. */
+/* The point measured for these and one sequence, where threads are tied and what competes being as set now; NULL: there is none. */
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth);
+/* The same for so many sequences that decode together, with the threads and kernels set. */
+const struct tui_perf_point *tui_perf_find_batch(const struct tui_perf *p, int seqs);
 /* The same point as it is with threads free and nothing competing; NULL: not measured. */
 const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, const struct tui_perf_point *q);
 /* The name of its figure: "decode, 2 threads, avx2", and where it was tied and what competed. */
@@ -266,6 +270,10 @@ double tui_perf_roof(const struct tui_perf *p);
 /* Decode behind a context: the time with none, and for each cell its bytes at the rate then, or its operations (seconds a cell, 0 where
  * no peak is known), whichever takes longer. */
 double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double cell_seconds, double cells);
+/* Tokens/s of n sequences that decode together, from the point of one: the weights are read once for all and multiplied for each,
+ * whichever takes longer (the rate of reading is that of the one; the rate of operations their peak, or for plain C what it had then); and
+ * each reads its own K and V. 0: not known. */
+double tui_perf_predict_batch(const struct tui_perf *p, const struct tui_perf_point *one, int n);
 /* The seconds a cell's operations take at the float peak: 4 for each of q, in the product with K and in the sum over V. */
 double tui_perf_cell_seconds(const struct tui_perf *p);
 

@@ -32,7 +32,7 @@ const char *tui_perf_load_name(enum tui_perf_load l) {
 static const struct tui_perf_point *find(const struct tui_perf *p, const struct tui_perf_point *like) {
     for (int i = 0; i < p->n_points; i++) {
         const struct tui_perf_point *q = &p->point[i];
-        bool same = q->prefill == like->prefill && q->tier == like->tier && q->threads == like->threads && q->depth == like->depth &&
+        bool same = q->prefill == like->prefill && q->tier == like->tier && q->threads == like->threads && q->depth == like->depth && q->seqs == like->seqs &&
                     q->load == like->load && !strcmp(q->where, like->where);
         if (same && (!like->prefill || q->tokens == tokens_of(p, true))) return q;
     }
@@ -40,7 +40,13 @@ static const struct tui_perf_point *find(const struct tui_perf *p, const struct 
 }
 
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth) {
-    struct tui_perf_point like = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .load = p->load };
+    struct tui_perf_point like = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .seqs = 1, .load = p->load };
+    tui_perf_pin_text(&p->pin, like.where);
+    return find(p, &like);
+}
+
+const struct tui_perf_point *tui_perf_find_batch(const struct tui_perf *p, int seqs) {
+    struct tui_perf_point like = { .tier = p->tier, .threads = p->threads, .seqs = seqs, .load = p->load };
     tui_perf_pin_text(&p->pin, like.where);
     return find(p, &like);
 }
@@ -55,6 +61,7 @@ const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, cons
 const char *tui_perf_point_name(const struct tui_perf_point *p, char out[TUI_PERF_NAME]) {
     size_t size = TUI_PERF_NAME, n = 0;
     n += (size_t)(p->prefill ? snprintf(out, size, "prefill %d", p->tokens) : snprintf(out, size, "decode"));
+    if (p->seqs > 1) n += (size_t)snprintf(out + n, size - n, " of %d sequences", p->seqs);
     if (p->depth) n += (size_t)snprintf(out + n, size - n, " behind %d", p->depth);
     n += (size_t)snprintf(out + n, size - n, ", %d thread%s, %s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier));
     if (p->where[0]) n += (size_t)snprintf(out + n, size - n, ", on %s", p->where);
@@ -107,7 +114,7 @@ int tui_perf_main_type(const struct tui_perf *p) {
 /* Bytes of a token of decode, and operations of a token of prefill, from any point or profile that counted them. */
 static double bytes_of_decode(const struct tui_perf *p) {
     for (int i = 0; i < p->n_points; i++)
-        if (!p->point[i].prefill && !p->point[i].depth) return (double)p->point[i].at.bytes;
+        if (!p->point[i].prefill && !p->point[i].depth && p->point[i].seqs == 1) return (double)p->point[i].at.bytes;
     double sum = 0;
     const struct tui_perf_profile *f = p->profile[0];
     for (int i = 0; f && i < f->n_steps; i++) sum += (double)f->step[i].bytes;
@@ -132,9 +139,21 @@ double tui_perf_predict(double tps0, double bytes0, double cell_bytes, double ce
     return 1 / (1 / tps0 + cells * fmax(cell_bytes / (tps0 * bytes0), cell_seconds));
 }
 
+/* A peak is that of all processors. */
+static double with_threads_set(const struct tui_perf *p, double peak) {
+    return p->threads < p->machine.cpus ? peak * p->threads / p->machine.cpus : peak;
+}
+
+double tui_perf_predict_batch(const struct tui_perf *p, const struct tui_perf_point *one, int n) {
+    double seconds = 1 / one->at.tps.median, weights = (double)one->at.weights, cells = (double)p->cell_bytes * one->tokens / 2;
+    double reading = seconds * weights / (weights + cells), flops = (double)one->at.flops;
+    double peak = with_threads_set(p, tui_perf_op_peak(p, tui_perf_peak_kind(tui_perf_main_type(p))));
+    if (p->tier == CUT_TIER_REF) peak = flops / reading;       /* far from any peak: arithmetic is all it does */
+    return peak > 0 && weights > 0 ? n / (fmax(reading, n * flops / peak) + n * (seconds - reading)) : 0;
+}
+
 double tui_perf_cell_seconds(const struct tui_perf *p) {
-    double peak = tui_perf_op_peak(p, CUT_PEAK_F32), flops = 4.0 * p->config.n_head * p->config.head_dim * p->config.n_layer;
-    if (p->threads < p->machine.cpus) peak *= (double)p->threads / p->machine.cpus;        /* it is that of all processors */
+    double peak = with_threads_set(p, tui_perf_op_peak(p, CUT_PEAK_F32)), flops = 4.0 * p->config.n_head * p->config.head_dim * p->config.n_layer;
     return p->tier == CUT_TIER_REF || !(peak > 0) ? 0 : flops / peak;
 }
 

@@ -25,6 +25,16 @@ TEST(a_sweep_gives_the_same_bytes_with_every_number_of_threads) {
     o = (struct cut_sweep_opts){ .threads = 2, .tokens = 40, .rounds = 1, .prefill = true };
     REQUIRE(!cut_sweep_one(m, &o, NULL, NULL, &other, &err), "%s", err.msg);
     CHECK(other.print != p[0].print && other.tps.median > 0);
+    /* Four together: the weights once, everything else four times. */
+    struct cut_sweep_point alone, four;
+    o = (struct cut_sweep_opts){ .threads = 2, .tokens = 3, .rounds = 1, .depth = 40 };
+    REQUIRE(!cut_sweep_one(m, &o, NULL, NULL, &alone, &err), "%s", err.msg);
+    o.n_seq = 4;
+    REQUIRE(!cut_sweep_one(m, &o, NULL, NULL, &four, &err), "%s", err.msg);
+    CHECK(alone.weights > c->weight_bytes / 2 && four.weights == alone.weights && four.flops == 4 * alone.flops);
+    CHECK(four.bytes > alone.bytes && four.bytes < alone.bytes + 4 * (alone.bytes - alone.weights) && four.print == alone.print);
+    o.prefill = true;
+    CHECK(cut_sweep_one(m, &o, NULL, NULL, &four, &err) == CUT_EUSAGE && strstr(err.msg, "4 sequences"), "%s", err.msg);
     float a[4] = { 1, -2, 0, 3 }, b[4] = { 1, -2, 1e-9f, 3.0000002384185791f };
     CHECK(cut_ulps_apart(a, b, 4) == 1 && cut_ulps_apart(a, a, 4) == 0, "%g", cut_ulps_apart(a, b, 4));
     o.rounds = 17;

@@ -11,10 +11,12 @@
 /* ---- a measurement: 2 layers, 3 threads, 8 processors */
 
 static struct tui_perf_point point(bool prefill, enum cut_tier tier, int threads, int depth, double tps, double spread) {
-    struct tui_perf_point q = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .tokens = prefill ? 64 : 8, .ulps = NAN };
+    struct tui_perf_point q = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .seqs = 1, .tokens = prefill ? 64 : 8, .ulps = NAN };
     double runs[5] = { tps - spread, tps - spread / 2, tps, tps + spread / 2, tps + spread };
     cut_speed_of(&q.at.tps, runs, 5);
     q.at.bytes = 142900000;
+    q.at.weights = 142000000;
+    q.at.flops = 270000000;
     q.at.read = tps * 142.9e6;
     q.at.waited = 0.004 * threads;
     q.at.print = 7;
@@ -99,6 +101,12 @@ static struct tui_perf *sample(void) {
     static const int depth[] = { 512, 1024, 1536 };
     static const double behind[] = { 107, 100, 80 };
     for (int i = 0; i < 3; i++) p->point[p->n_points++] = point(false, CUT_TIER_REF, 3, depth[i], behind[i], 1);
+    static const double together[] = { 230, 0, 390, 0, 0, 0, 420 };
+    for (int i = 2; i <= 8; i++) {
+        if (!together[i - 2]) continue;
+        p->point[p->n_points] = point(false, CUT_TIER_REF, 3, 0, together[i - 2], i == 4 ? 30 : 2);
+        p->point[p->n_points++].seqs = i;
+    }
     p->peaks.n = 5;
     p->peaks.peak[0] = (struct cut_peak){ CUT_PEAK_READ, CUT_TIER_AUTO, "read", 1, 12e9, 12e9 };
     p->peaks.peak[1] = (struct cut_peak){ CUT_PEAK_READ, CUT_TIER_AUTO, "read", 8, 38e9, 37e9 };
@@ -181,6 +189,20 @@ TEST(perf_roofs_and_predictions) {
     p->tier = cut_tier_best();
     CHECK(p->tier == CUT_TIER_REF || fabs(tui_perf_cell_seconds(p) - 4.0 * 8 * 64 * 2 / (610e9 * 3 / 8)) < 1e-20);
     p->tier = CUT_TIER_REF;
+    /* Several sequences: 1/116.7 s of reading; then arithmetic at 2400e9 x 3/8; and 8 tokens' worth of K, V on average 4 cells deep. */
+    struct tui_perf_point one = *tui_perf_find_batch(p, 1);
+    CHECK(&p->point[2] == tui_perf_find(p, false, CUT_TIER_REF, 3, 0) && one.seqs == 1 && tui_perf_find_batch(p, 4)->seqs == 4 && !tui_perf_find_batch(p, 3));
+    double kv = 23040 * 4.0, reading = 1 / 116.7 * 142e6 / (142e6 + kv);
+    CHECK(fabs(tui_perf_predict_batch(p, &one, 1) - 116.7) < 1e-9);
+    CHECK(fabs(tui_perf_predict_batch(p, &one, 4) - 116.7) < 1e-9);    /* plain C: every token takes as long */
+    p->tier = cut_tier_best();
+    if (p->tier != CUT_TIER_REF) {
+        CHECK(fabs(tui_perf_predict_batch(p, &one, 4) - 4 / (reading + 4 * (1 / 116.7 - reading))) < 1e-9);
+        CHECK(fabs(tui_perf_predict_batch(p, &one, 256) - 256 / (256 * 270e6 / 900e9 + 256 * (1 / 116.7 - reading))) < 1e-6);
+    }
+    one.at.weights = 0;
+    CHECK(tui_perf_predict_batch(p, &one, 4) == 0);
+    p->tier = CUT_TIER_REF;
     struct cut_usl fit;
     int best, differs;
     char why[160];
@@ -218,6 +240,7 @@ TEST(perf_points_know_where_they_ran_and_beside_what) {
     const struct tui_perf_point *q = tui_perf_find(p, false, CUT_TIER_REF, 3, 0);
     REQUIRE(q);
     CHECK(q->at.tps.median == 60 && tui_perf_undisturbed(p, q) == free_);
+    CHECK(!strcmp(tui_perf_point_name(&p->point[9], name), "decode of 2 sequences, 3 threads, ref"), "%s", name);
     CHECK(!strcmp(tui_perf_point_name(q, name), "decode, 3 threads, ref, on 0, beside reading memory"), "%s", name);
     drop(p);
 }
@@ -596,7 +619,7 @@ static void draw_code(FILE *f, struct perf_view *v, struct tui_perf *p, int w, i
 
 static void draw_all(const char *golden, int w, int h) {
     static const struct { enum perf_panel focus; const char *what; } panels[] = {
-        { PERF_SWEEP, "threads" }, { PERF_ROOF, "roofline" }, { PERF_GANTT, "a layer by threads" }, { PERF_CONTEXT, "contexts" }, { PERF_DIFF, "runs" }, { PERF_SAME, "the same bytes" },
+        { PERF_SWEEP, "threads" }, { PERF_ROOF, "roofline" }, { PERF_GANTT, "a layer by threads" }, { PERF_CONTEXT, "contexts" }, { PERF_BATCH, "sequences" }, { PERF_DIFF, "runs" }, { PERF_SAME, "the same bytes" },
     };
     struct tui_perf *p = sample();
     struct tui_perf_saved *a = run("0001", 100), *b = run("0002", 110);
@@ -608,9 +631,9 @@ static void draw_all(const char *golden, int w, int h) {
     FILE *f = open_memstream(&out, &len);
     for (size_t i = 0; i < sizeof panels / sizeof *panels; i++) {
         v.focus = panels[i].focus;
-        v.below = v.focus == PERF_DIFF || v.focus == PERF_SAME ? v.focus : PERF_CONTEXT;
+        v.below = v.focus == PERF_DIFF || v.focus == PERF_SAME || v.focus == PERF_BATCH ? v.focus : PERF_CONTEXT;
         v.same.cursor = 2;
-        if (w < 120 || v.focus == PERF_SWEEP || v.focus == PERF_DIFF || v.focus == PERF_SAME) shoot(f, &v, w, h, panels[i].what);
+        if (w < 120 || v.focus == PERF_SWEEP || v.below != PERF_CONTEXT) shoot(f, &v, w, h, panels[i].what);
     }
     v.focus = PERF_ROOF;
     v.below = PERF_CONTEXT;

@@ -33,8 +33,8 @@ static unsigned looked(struct perf_view *v) {
 
 static void focus(struct perf_view *v, enum perf_panel p) {
     v->focus = p;
-    if (p == PERF_DIFF || p == PERF_SAME) v->below = p;
-    if (p == PERF_CONTEXT || p == PERF_KERNELS) v->below = PERF_CONTEXT;
+    if (p == PERF_DIFF || p == PERF_SAME || p == PERF_CONTEXT || p == PERF_BATCH) v->below = p;
+    if (p == PERF_KERNELS && v->below != PERF_BATCH) v->below = PERF_CONTEXT;      /* they share a row with either */
 }
 
 /* ---- keys */
@@ -57,6 +57,7 @@ static bool measured(const struct perf_view *v, enum perf_panel p) {
     case PERF_CONTEXT:
         for (int i = 0; i < f->n_points; i++) n += tui_perf_find(f, false, f->tier, f->threads, f->point[i].depth) == &f->point[i];
         return n > 1;
+    case PERF_BATCH: return tui_perf_find_batch(f, 1) && tui_perf_find_batch(f, 2);
     case PERF_KERNELS: return tui_perf_find(f, f->prefill, CUT_TIER_REF, f->threads, 0) != NULL;
     case PERF_SAME: return f->n_same > 0 && f->same_tier == f->tier;
     case PERF_STEPS: case PERF_DIFF: case PERF_PANELS: break;
@@ -68,7 +69,7 @@ static bool measured(const struct perf_view *v, enum perf_panel p) {
 static unsigned key_panel(void *self, int key) {
     static const struct { int key; enum perf_panel panel; enum tui_perf_op op; } to[] = {
         { 't', PERF_SWEEP, TUI_PERF_THREADS }, { 'w', PERF_GANTT, TUI_PERF_STEPS },      { 'r', PERF_ROOF, TUI_PERF_STEPS },
-        { 'c', PERF_CONTEXT, TUI_PERF_CONTEXT }, { 'K', PERF_KERNELS, TUI_PERF_KERNELS },
+        { 'c', PERF_CONTEXT, TUI_PERF_CONTEXT }, { 'm', PERF_BATCH, TUI_PERF_BATCH }, { 'K', PERF_KERNELS, TUI_PERF_KERNELS },
         { '=', PERF_SAME, TUI_PERF_SAME },
     };
     struct perf_view *v = self;
@@ -190,7 +191,7 @@ static unsigned key_level(void *self, int key) {
 }
 
 static unsigned key_pane(void *self, int key) {
-    static const enum perf_panel order[] = { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS };
+    static const enum perf_panel order[] = { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_BATCH, PERF_KERNELS };
     enum { N = sizeof order / sizeof *order };
     struct perf_view *v = self;
     int at = 0;
@@ -208,6 +209,7 @@ static const struct tui_key keys[] = {
     { 'r', "roof", "the roofline of a pass", key_panel },
     { 'w', "who waits", "who waits: a layer's Gantt", key_panel },
     { 'c', "context", "speed by context length", key_panel },
+    { 'm', "batch", "speed of several sequences", key_panel },
     { 'x', "what if", "roofs of other formats", key_what_if },
     { '=', "same bytes", "are the bytes the same?", key_panel },
     { 'p', "pin", "tie threads to processors", key_pin },
@@ -305,8 +307,10 @@ static void draw_narrow(struct perf_view *v, struct tui_area a) {
     case PERF_GANTT: perf_draw_gantt(v, a); return;
     case PERF_DIFF: perf_draw_diff(v, a); return;
     case PERF_SAME: perf_draw_same(v, a); return;
-    case PERF_CONTEXT: case PERF_KERNELS:
-        perf_draw_context(v, tui_cut_top(&a, a.h / 2 + 1));
+    case PERF_CONTEXT: case PERF_BATCH: case PERF_KERNELS:
+        top = tui_cut_top(&a, a.h / 2 + 1);
+        if (v->below == PERF_BATCH) perf_draw_batch(v, top);
+        else perf_draw_context(v, top);
         perf_draw_kernels(v, a);
         return;
     case PERF_SWEEP: case PERF_STEPS: case PERF_PANELS: break;
@@ -330,7 +334,8 @@ static void draw_wide(struct perf_view *v, struct tui_area a) {
     if (v->below == PERF_DIFF) { perf_draw_diff(v, bottom); return; }
     if (v->below == PERF_SAME) { perf_draw_same(v, bottom); return; }
     perf_draw_kernels(v, tui_cut_right(&bottom, bottom.w / 2 - 6));
-    perf_draw_context(v, bottom);
+    if (v->below == PERF_BATCH) perf_draw_batch(v, bottom);
+    else perf_draw_context(v, bottom);
 }
 
 void perf_draw(struct perf_view *v, struct tui_area a) {

@@ -1,5 +1,5 @@
 /* perf.h - threads, roofline and where the time goes, between its files: state and keys (perf.c), threads (perf_sweep.c), a pass
- * by its steps (perf_steps.c), roofline (perf_roof.c), contexts, kernels and saved runs (perf_tables.c), the same bytes or not (perf_same.c), where threads run and what
+ * by its steps (perf_steps.c), roofline (perf_roof.c), contexts, sequences, kernels and saved runs (perf_tables.c), the same bytes or not (perf_same.c), where threads run and what
  * competes with them (perf_place.c), the instructions of a step (perf_code.c). */
 #ifndef TUI_VIEW_PERF_H
 #define TUI_VIEW_PERF_H
@@ -7,14 +7,14 @@
 #include "tui/app.h"
 #include "tui/perf.h"
 
-enum perf_panel { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_KERNELS, PERF_DIFF, PERF_SAME, PERF_PANELS };
+enum perf_panel { PERF_SWEEP, PERF_STEPS, PERF_ROOF, PERF_GANTT, PERF_CONTEXT, PERF_BATCH, PERF_KERNELS, PERF_DIFF, PERF_SAME, PERF_PANELS };
 enum perf_menu { PERF_NO_MENU, PERF_MENU_RUNS, PERF_MENU_LOADS, PERF_MENU_PLACES, PERF_MENU_CODE };
 
 struct perf_view {
     struct tui_app *app;
     const struct tui_perf *perf;       /* the snapshot's; NULL: no model is open */
     bool times;                        /* false: figures that depend on the clock show as "~", and are no points of a plot */
-    enum perf_panel focus, below;      /* below: what the last row of a large screen holds: PERF_CONTEXT, PERF_DIFF or PERF_SAME */
+    enum perf_panel focus, below;      /* below: what the last row of a large screen holds: PERF_CONTEXT, PERF_BATCH, PERF_DIFF or PERF_SAME */
     enum tui_plane_level level;
     bool what_if;
     int layer;                         /* of the Gantt picture; n_layer: what comes after the layers */
@@ -53,6 +53,7 @@ void perf_draw_steps(struct perf_view *v, struct tui_area a);
 void perf_draw_gantt(struct perf_view *v, struct tui_area a);
 void perf_draw_roof(struct perf_view *v, struct tui_area a);
 void perf_draw_context(struct perf_view *v, struct tui_area a);
+void perf_draw_batch(struct perf_view *v, struct tui_area a);
 void perf_draw_kernels(struct perf_view *v, struct tui_area a);
 void perf_draw_diff(struct perf_view *v, struct tui_area a);
 void perf_draw_same(struct perf_view *v, struct tui_area a);

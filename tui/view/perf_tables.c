@@ -1,4 +1,4 @@
-/* perf_tables.c - longer contexts, other kernels, and earlier runs beside this one. */
+/* perf_tables.c - longer contexts, several sequences, other kernels, and earlier runs beside this one. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +47,54 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
     }
     if (n + 1 < in.h)
         tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, "predicted (|): no context's time + K, V bytes, or flops if they take longer");
+}
+
+/* ---- sequences */
+
+static int batches(const struct tui_perf *p, const struct tui_perf_point **out, int most) {
+    int n = 0;
+    for (int seqs = 1; seqs <= 256 && n < most; seqs++)
+        if (tui_perf_find_batch(p, seqs)) out[n++] = tui_perf_find_batch(p, seqs);
+    return n;
+}
+
+void perf_draw_batch(struct perf_view *v, struct tui_area a) {
+    enum { MOST = 16, BAR = 70 };
+    const struct tui_perf *p = v->perf;
+    const struct tui_perf_point *q[MOST];
+    int n = batches(p, q, MOST);
+    char right[64], b[32], bytes[16];
+    snprintf(right, sizeof right, "decode, t=%d, %s", p->threads, cut_tier_name(p->tier));
+    struct tui_area in = perf_pane(v, a, PERF_BATCH, "sequences together", v->times ? right : NULL);
+    if (n < 2 || q[0]->seqs != 1) {
+        perf_nothing(in, "m measures 1, 2, .. 16 sequences that decode together, a token each in a pass: the weights are read once for all.");
+        return;
+    }
+    double one = q[0]->at.tps.median, most = one;
+    for (int i = 1; i < n; i++) most = fmax(most, fmax(q[i]->at.tps.median, tui_perf_predict_batch(p, q[0], q[i]->seqs)));
+    tui_text(in, 1, 0, TUI_DIM, " seqs   tok/s    +-    each    x one  weights/tok  predicted  error");
+    for (int i = 0; i < n && i + 1 < in.h; i++) {
+        const struct cut_speed *s = &q[i]->at.tps;
+        double want = i ? tui_perf_predict_batch(p, q[0], q[i]->seqs) : 0, off = want / s->median - 1;
+        int y = i + 1;
+        tui_textf_right(in, 6, y, TUI_TEXT, "%d", q[i]->seqs);
+        tui_text_right(in, 14, y, TUI_TEXT | TUI_BOLD, perf_tps(v, s->median, b));
+        if (v->times && s->noisy) tui_put(in, 14, y, TUI_WARN, '!');
+        tui_text_right(in, 20, y, TUI_DIM, perf_figure(v, b, s->q3 - s->q1 < 99.5 ? "%.1f" : "%.0f", (s->q3 - s->q1) / 2));
+        tui_text_right(in, 28, y, TUI_TEXT, perf_tps(v, s->median / q[i]->seqs, b));
+        tui_text_right(in, 37, y, TUI_TEXT, perf_figure(v, b, "%.2fx", s->median / one));
+        tui_text_right(in, 50, y, TUI_TEXT, tui_bytes(q[i]->at.weights / (uint64_t)q[i]->seqs, bytes));
+        if (want > 0) {
+            tui_text_right(in, 61, y, TUI_DERIVED, perf_tps(v, want, b));
+            tui_text_right(in, 68, y, fabs(off) > 0.1 && v->times ? TUI_WARN : TUI_TEXT, perf_figure(v, b, "%+.0f%%", 100 * off));
+        }
+        if (!v->times || in.w < BAR + 6) continue;
+        struct tui_area bar = tui_part(in, BAR, y, in.w - BAR - 1, 1);
+        tui_bar(bar, 0, 0, bar.w, TUI_SERIES1, s->median / most);
+        if (want > 0) tui_put(bar, (int)(want / most * (bar.w - 1)), 0, TUI_DERIVED | TUI_BOLD, in.g->ascii ? '|' : 0x2503);
+    }
+    if (n + 1 < in.h)
+        tui_text_fit(in, 1, in.w - 1, in.h - 1, TUI_DIM, "predicted (|): max(bytes / rate of one, flops / peak) + each one's K, V");
 }
 
 /* ---- kernels */
