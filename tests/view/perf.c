@@ -635,6 +635,24 @@ static void draw_all(const char *golden, int w, int h) {
         v.same.cursor = 2;
         if (w < 120 || v.focus == PERF_SWEEP || v.below != PERF_CONTEXT) shoot(f, &v, w, h, panels[i].what);
     }
+    /* The wait of t2 behind attention, 32 times as large; then as far in as it goes, and out again. */
+    v.focus = PERF_GANTT;
+    v.below = PERF_CONTEXT;
+    v.gantt.cursor = 2;
+    v.moment = 0.32;
+    for (int i = 0; i < 5; i++) CHECK(perf_gantt_key(&v, 'z') && v.zoom == i + 1);
+    shoot(f, &v, w, h, "a layer, zoomed");
+    double moment = v.moment;
+    CHECK(perf_gantt_key(&v, 'l') && v.moment > moment && v.moment < moment + 1e-3 && perf_gantt_key(&v, TUI_KEY_LEFT) && fabs(v.moment - moment) < 1e-12);
+    /* 1 ms over `bars` columns: the next zoom is the whole again once a column is below 100 ns. */
+    int bars = v.area[PERF_GANTT].w - 14, finest = 0;
+    while (1e6 / bars / (1 << finest) >= 100) finest++;
+    while (v.zoom < finest) perf_gantt_key(&v, 'z');
+    shoot(f, &v, w, h, "a layer, zoomed as far as it goes");
+    perf_gantt_key(&v, 'z');
+    CHECK(v.zoom == 0 && perf_gantt_key(&v, 'Z') && v.zoom == 0);
+    v.moment = 1;
+    CHECK(perf_gantt_key(&v, 'l') && v.moment == 1 && !perf_gantt_key(&v, 'k'));
     v.focus = PERF_ROOF;
     v.below = PERF_CONTEXT;
     v.what_if = true;
@@ -662,6 +680,7 @@ static void draw_all(const char *golden, int w, int h) {
         for (int y = 21; y < 50; y += 9) {
             FILE *null = fopen("/dev/null", "w");
             v.focus = (enum perf_panel)((x + y) % PERF_PANELS);
+            v.zoom = x % 9;
             v.menu = (enum perf_menu)((x + y) % 3 == 2 ? PERF_MENU_CODE : (x + y) % 3 ? PERF_MENU_PLACES : PERF_NO_MENU);
             if (null) shoot(null, &v, x, y, ""), fclose(null);
         }

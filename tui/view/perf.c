@@ -108,6 +108,13 @@ static unsigned key_layer(void *self, int key) {
     return looked(v);
 }
 
+static unsigned key_zoom(void *self, int key) {
+    struct perf_view *v = self;
+    focus(v, PERF_GANTT);
+    perf_gantt_key(v, key);
+    return looked(v);
+}
+
 /* Where a pass goes: the instructions of the row's kernels. They are counted when they are not the last that were. */
 static void want_code(struct perf_view *v) {
     struct tui_perf_kernel k;
@@ -218,6 +225,8 @@ static const struct tui_key keys[] = {
     { 'D', "diff", "compare with a saved run", key_diff },
     { ']', "layer", "layer of the Gantt picture", key_layer },
     { '[', NULL, NULL, key_layer },
+    { 'z', "zoom", "into the Gantt; Z out again", key_zoom },
+    { 'Z', NULL, NULL, key_zoom },
     { TUI_KEY_ENTER, "use, code", "use the row; a step's assembly", key_enter },
     { 'B', "braille", "braille, blocks or ASCII", key_level },
     { TUI_KEY_TAB, "pane", "next, previous pane", key_pane },
@@ -279,6 +288,7 @@ static unsigned any_key(void *self, int key) {
     int rows = v->area[v->focus].h > 6 ? v->area[v->focus].h - 4 : 3;
     if (v->menu) menu_key(v, key);
     else if (key == TUI_KEY_ESC) back(v);
+    else if (v->focus == PERF_GANTT && perf_gantt_key(v, key)) return looked(v);
     else if (!l || !tui_list_key(l, key, rows)) return 0;
     return looked(v);
 }
@@ -420,6 +430,7 @@ static void *new(struct tui_app *app) {
     v->app = app;
     v->level = TUI_PLANE_BRAILLE;
     v->below = PERF_CONTEXT;
+    v->moment = 0.5;
     return v;
 }
 

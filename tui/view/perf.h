@@ -18,6 +18,8 @@ struct perf_view {
     enum tui_plane_level level;
     bool what_if;
     int layer;                         /* of the Gantt picture; n_layer: what comes after the layers */
+    int zoom;                          /* of it: 1 / 2^zoom of the layer's time is shown, around */
+    double moment;                     /* the cursor, 0 to 1 of that time */
     struct tui_list table, steps, ops, kernels, gantt, diff, same;
     enum perf_menu menu;
     struct tui_list menu_list;         /* of runs or loads */
@@ -51,6 +53,8 @@ void perf_draw_plot(struct perf_view *v, struct tui_area a);
 void perf_draw_table(struct perf_view *v, struct tui_area a);
 void perf_draw_steps(struct perf_view *v, struct tui_area a);
 void perf_draw_gantt(struct perf_view *v, struct tui_area a);
+/* Its keys: the cursor to the left and right, zoom in and out. False: not one of these. */
+bool perf_gantt_key(struct perf_view *v, int key);
 void perf_draw_roof(struct perf_view *v, struct tui_area a);
 void perf_draw_context(struct perf_view *v, struct tui_area a);
 void perf_draw_batch(struct perf_view *v, struct tui_area a);

@@ -134,40 +134,88 @@ static int worst_barrier(const struct tui_perf_profile *f, int first, int end, d
     return worst;
 }
 
+enum { LABEL_W = 5, SHARE_W = 7 };     /* beside the bars */
+
+/* What the bars cover: w columns from a moment on, in ns as the profile counts; all is the whole layer, whose start is t0. */
+struct window { double t0, all, from, column; int w; };
+
+/* Around the cursor, as far as the layer goes. */
+static struct window window_of(const struct perf_view *v, const struct tui_perf_profile *f, int first, int end, int w) {
+    double t0 = (double)f->step[first].t0, all = (double)f->step[end - 1].t1 - t0, shown = ldexp(all, -v->zoom);
+    double from = fmin(fmax(0, v->moment * all - shown / 2), all - shown);
+    return (struct window){ .t0 = t0, .all = all, .from = t0 + from, .column = shown / w, .w = w };
+}
+
+static int column_of(const struct window *win, double ns) { return (int)floor((ns - win->from) / win->column); }
+
+bool perf_gantt_key(struct perf_view *v, int key) {
+    enum { FINEST = 100 };                     /* ns: a column of less than that is zoomed into no further */
+    const struct tui_perf_profile *f = v->perf ? profile_of(v) : NULL;
+    int first, end, w = v->area[PERF_GANTT].w - 2 - LABEL_W - SHARE_W;
+    if (w < 1) w = 1;
+    if (key == 'z') {
+        struct window win = { 0 };
+        if (f && steps_of(f, v->layer, &first, &end)) win = window_of(v, f, first, end, w);
+        v->zoom = win.column < FINEST ? 0 : v->zoom + 1;
+    } else if (key == 'Z') v->zoom -= v->zoom > 0;
+    else if (key == TUI_KEY_LEFT || key == 'h') v->moment -= ldexp(1.0 / w, -v->zoom);
+    else if (key == TUI_KEY_RIGHT || key == 'l') v->moment += ldexp(1.0 / w, -v->zoom);
+    else return false;
+    v->moment = fmin(fmax(v->moment, 0), 1);
+    return true;
+}
+
 /* Names over the columns where their steps begin, as far as there is room. */
-static void draw_header(const struct tui_perf_profile *f, struct tui_area bars, int first, int end) {
+static void draw_header(const struct tui_perf_profile *f, struct tui_area bars, const struct window *win, int first, int end) {
     static const char *const brief[TUI_PERF_KINDS] = { "qkv", "attention", "out", "gate+up", "down", "output", "norm", "rest" };
-    double t0 = (double)f->step[first].t0, had = (double)f->step[end - 1].t1 - t0;
     for (int i = first, free_from = 0; i < end; i++) {
-        int x = (int)(((double)f->step[i].t0 - t0) / had * bars.w), to = (int)(((double)f->step[i].t1 - t0) / had * bars.w);
-        const char *name = brief[f->step[i].kind];
-        if (to - x < 3 || x < free_from) continue;
-        tui_put(bars, x, 0, TUI_BORDER, tui_glyph(bars.g, TUI_G_V));
-        tui_text_fit(bars, x + 1, to, 0, style_of(f->step[i].kind), name);
+        int x = column_of(win, (double)f->step[i].t0), to = column_of(win, (double)f->step[i].t1);
+        bool begins = x >= 0;
+        if (!begins) x = -1;                   /* it began further left */
+        if (to > bars.w) to = bars.w;
+        if (to - x < 3 || x + 1 < free_from || x >= bars.w) continue;
+        if (begins) tui_put(bars, x, 0, TUI_BORDER, tui_glyph(bars.g, TUI_G_V));
+        tui_text_fit(bars, x + 1, to, 0, style_of(f->step[i].kind), brief[f->step[i].kind]);
         free_from = to;
     }
 }
 
-static void draw_threads(struct perf_view *v, const struct tui_perf_profile *f, struct tui_area in, int first, int end) {
-    enum { LABEL_W = 5, SHARE_W = 7 };
-    struct tui_area bars = tui_part(in, LABEL_W, 0, in.w - LABEL_W - SHARE_W, in.h);
-    double t0 = (double)f->step[first].t0, had = (double)f->step[end - 1].t1 - t0;
+static void draw_threads(struct perf_view *v, const struct tui_perf_profile *f, struct tui_area in, const struct window *win, int first, int end) {
+    struct tui_area bars = tui_part(in, LABEL_W, 0, win->w, in.h);
     int rows = in.h - 1;
     char b[32];
     v->gantt.n = f->threads;
     tui_list_show(&v->gantt, rows);
-    if (v->times) draw_header(f, tui_part(bars, 0, 0, bars.w, 1), first, end);
+    if (v->times) draw_header(f, tui_part(bars, 0, 0, bars.w, 1), win, first, end);
     tui_text_right(in, in.w, 0, TUI_DIM, "waits");
     for (int y = 1; y <= rows && v->gantt.top + y - 1 < f->threads; y++) {
         int t = v->gantt.top + y - 1;
         tui_textf(in, 1, y, TUI_TEXT, "t%d", t);
         for (int x = 0; x < bars.w && v->times; x++) {
             enum tui_perf_kind kind = TUI_PERF_REST;
-            char c = doing(f, first, end, t, t0 + (x + 0.5) / bars.w * had, &kind);
+            char c = doing(f, first, end, t, win->from + (x + 0.5) * win->column, &kind);
             tui_put(bars, x, y, c == '.' ? TUI_DIM : style_of(kind), c == '.' ? tui_glyph(in.g, TUI_G_DOT) : (uint32_t)c);
         }
         tui_text_right(in, in.w, y, TUI_TEXT, perf_figure(v, b, "%.1f%%", 100 * wait_share(f, first, end, t)));
+        if (v->focus == PERF_GANTT && t == v->gantt.cursor) tui_put(in, 0, y, TUI_FOCUS | TUI_BOLD, tui_glyph(in.g, TUI_G_CURSOR));
     }
+}
+
+/* Below the bars: where the cursor is, and the step there, of the thread of its row. A thread waits before its work, until it knows that
+ * the others are through with the step before, and after it, until they are through with this one. */
+static int draw_moment(const struct perf_view *v, const struct tui_perf_profile *f, struct tui_area in, int y, const struct window *win, int first, int end) {
+    int t = v->gantt.cursor, i = first, x = column_of(win, win->t0 + v->moment * win->all);
+    if (x >= win->w) x = win->w - 1;
+    double now = win->from + (x + 0.5) * win->column;
+    while (i + 1 < end && now >= (double)f->step[i].t1) i++;
+    if (!v->times) { tui_text(in, 1, y, TUI_DIM, "h, l move the cursor; z, Z zoom"); return y + 1; }
+    tui_put(in, LABEL_W + x, y, TUI_FOCUS | TUI_BOLD, '^');
+    const struct cut_span *s = &f->span[i * f->threads + t];
+    char text[160];
+    snprintf(text, sizeof text, "t%d starts at %lld ns, works %lld, waits %lld + %lld in %s", t, (long long)(s->t0 - f->step[first].t0),
+             (long long)(s->t1 - s->t0), (long long)(s->t0 - f->step[i].t0), (long long)(f->step[i].t1 - s->t1), f->step[i].name);
+    tui_text_fit(in, 1, in.w - 1, y + 1, TUI_TEXT, text);
+    return y + 2;
 }
 
 /* What the cause may be, where the shapes say so. */
@@ -192,16 +240,20 @@ void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     if (v->layer > f->n_layer) v->layer = f->n_layer;
     if (!steps_of(f, v->layer, &first, &end)) return;
     snprintf(where, sizeof where, "layer %d", v->layer);
-    snprintf(title, sizeof title, "%d thread%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", v->layer == f->n_layer ? "after the layers" : where,
-             perf_figure(v, b, "%s", tui_time((double)(f->step[end - 1].t1 - f->step[first].t0) * 1e-9, t1)));
+    struct window win = window_of(v, f, first, end, a.w - 2 - LABEL_W - SHARE_W > 1 ? a.w - 2 - LABEL_W - SHARE_W : 1);
+    if (v->zoom) perf_figure(v, b, "%.1f-%.1f us, %.0fx", (win.from - win.t0) * 1e-3, (win.from - win.t0 + win.column * win.w) * 1e-3, ldexp(1, v->zoom));
+    else perf_figure(v, b, "%s", tui_time(win.all * 1e-9, t1));
+    snprintf(title, sizeof title, "%d thread%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", v->layer == f->n_layer ? "after the layers" : where, b);
     char place[TUI_PERF_WHERE + 24] = "";
     if (f->where[0]) snprintf(place, sizeof place, "on %s%s", f->where, f->load ? ", loaded, the slowest" : "");
     else if (f->load) snprintf(place, sizeof place, "loaded, the slowest pass");
     struct tui_area in = perf_pane(v, a, PERF_GANTT, title, place[0] ? place : a.w >= 70 ? "letter: works  dot: waits" : NULL);
     double share = 0;
-    int worst = worst_barrier(f, first, end, &share), rows = f->threads + 1 < in.h - 3 ? f->threads + 1 : in.h - 3;
-    draw_threads(v, f, tui_part(in, 0, 0, in.w, rows), first, end);
-    int y = rows + (in.h - rows > 4);
+    int worst = worst_barrier(f, first, end, &share), focused = v->focus == PERF_GANTT, below = focused ? 5 : 3;
+    int rows = f->threads + 1 < in.h - below ? f->threads + 1 : in.h - below;
+    draw_threads(v, f, tui_part(in, 0, 0, in.w, rows), &win, first, end);
+    int y = focused ? draw_moment(v, f, in, rows, &win, first, end) : rows;
+    y += in.h - y > 4;
     if (f->threads > 1)
         tui_textf(in, 1, y++, TUI_TEXT, "longest wait: in %s, %s of its time", v->times ? tui_perf_kind_name(f->step[worst].kind) : "~",
                   perf_figure(v, b, "%.0f %%", 100 * share));
