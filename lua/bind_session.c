@@ -99,6 +99,7 @@ static bool no_room(struct cut_lua *h, double more) {
  * @tparam[opt] table options ctx, cells of the cache (default: the training context, at most 4096); batch, most tokens
  * in a pass (512); seqs, sequences (1); threads (1); tier, "ref", "avx2", ... (the best); kv, "f16" or "f32";
  * activations, "q8" or "f32"; repack, "auto", "never" or "always" (the order in memory of quantized weights: see cutaway.h);
+ * reduce, "rows" or "split-k" (how threads divide the products of one token: see cutaway.h);
  * keep, keep every value so that steps can be looked at and undone (false); plain,
  * attention as separate steps (false)
  * @treturn Session or nil and a message when there is no memory for it
@@ -107,7 +108,7 @@ static bool no_room(struct cut_lua *h, double more) {
  * assert(#s:steps() > 10)
  */
 int cut_lua_model_session(lua_State *L) {
-    static const char *const fields[] = { "ctx", "batch", "seqs", "threads", "tier", "kv", "activations", "repack", "keep",
+    static const char *const fields[] = { "ctx", "batch", "seqs", "threads", "tier", "kv", "activations", "repack", "reduce", "keep",
                                           "plain", NULL };
     struct cut_lua *h = cut_lua_of(L);
     struct cut_lua_model *m = cut_lua_check_model(L, 1);
@@ -120,6 +121,7 @@ int cut_lua_model_session(lua_State *L) {
         .tier = tier_option(L, 2),
         .activations_f32 = choice_option(L, 2, "activations", "q8", "f32"),
         .repack = repack_option(L, 2),
+        .reduce = choice_option(L, 2, "reduce", "rows", "split-k") ? CUT_REDUCE_SPLIT_K : CUT_REDUCE_ROWS,
         .keep = cut_lua_opt_bool(L, 2, "keep", false),
         .plain_attention = cut_lua_opt_bool(L, 2, "plain", false),
     };

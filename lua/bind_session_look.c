@@ -281,13 +281,13 @@ static int session_memory(lua_State *L) {
 
 /*** How the session computes.
  * @function Session:options
- * @treturn table ctx, batch, seqs, threads, tier, kv, repack ("never" where memory is short, too), keep
+ * @treturn table ctx, batch, seqs, threads, tier, kv, repack ("never" where memory is short, too), reduce, keep
  * @usage assert(cut.model.open():session{ tier = "ref" }:options().tier == "ref")
  */
 static int session_options(lua_State *L) {
     struct cut_lua_session *s = cut_lua_check_session(L);
     const struct cut_session_opts *o = cut_session_opts(s->s);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     cut_lua_set_int(L, "ctx", o->n_ctx);
     cut_lua_set_int(L, "batch", o->n_batch);
     cut_lua_set_int(L, "seqs", o->n_seq);
@@ -295,6 +295,7 @@ static int session_options(lua_State *L) {
     cut_lua_set_str(L, "tier", cut_tier_name(o->tier == CUT_TIER_AUTO ? cut_tier_best() : o->tier));
     cut_lua_set_str(L, "kv", o->kv_type == CUT_F16 ? "f16" : "f32");
     cut_lua_set_str(L, "repack", o->repack == CUT_REPACK_NEVER ? "never" : o->repack == CUT_REPACK_ALWAYS ? "always" : "auto");
+    cut_lua_set_str(L, "reduce", o->reduce == CUT_REDUCE_SPLIT_K ? "split-k" : "rows");
     lua_pushboolean(L, o->keep);
     lua_setfield(L, -2, "keep");
     return 1;

@@ -415,7 +415,7 @@ static enum cut_status code(struct tui_perf_work *w, const struct item *it, stru
 
 static enum cut_status measure_same(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_same r = { .tier = it->tier, .threads = it->threads };
-    struct cut_same_side a = { w->now.same_tier, 1 }, b = { it->tier, it->threads };
+    struct cut_same_side a = { .tier = w->now.same_tier, .threads = 1 }, b = { .tier = it->tier, .threads = it->threads };
     if (w->now.n_same == TUI_PERF_SIDES) return CUT_OK;
     enum cut_status st = cut_same_bytes(w->host.model, &a, &b, it->tokens, progress, w, &r.at, err);
     if (!st) w->now.same[w->now.n_same++] = r;

@@ -1,8 +1,8 @@
 /* pass.c - one forward pass: the tokens of a batch through every step of the program.
  *
- * run_step() is what each thread does in a step. Work is divided by rows, tokens or heads, never within a sum, so that the bytes do not
- * depend on the number of threads; and a fused step runs the same kernels over the same rows in the same order as its parts, so that
- * they do not depend on fusion either. */
+ * run_step() is what each thread does in a step. Work is divided by rows, tokens or heads, never within a sum (unless the session splits
+ * k, to show what that does), so that the bytes do not depend on the number of threads; and a fused step runs the same kernels over the
+ * same rows in the same order as its parts, so that they do not depend on fusion either. */
 #include <math.h>
 
 #include "engine/kernels/panel.h"
@@ -246,6 +246,78 @@ static void run_step(const struct job *j) {
     }
 }
 
+/* ---- dividing it by columns: the products of a pass of one token, in a session that splits k
+ *
+ * Of S threads, thread s adds up its columns of every row, y_s[r] = sum over those c of w[r][c] x[c]. When all have, each adds the
+ * parts of some rows: y[r] = y_0[r] + y_1[r] + .. + y_S-1[r]. Rounded sums depend on where they are cut, so the bytes depend on S, the
+ * size of the pool; they do not depend on who computes which part, or a step that runs on one thread alone would give others. */
+
+enum { COLUMNS = 256 };        /* cut between these: a whole number of blocks in every format */
+
+/* Columns [c0, c1) of a row of 8-bit activations, as a row of their own. */
+static void q8_columns(void *to, void *row, int k, int c0, int c1) {
+    int n = c1 - c0;
+    memcpy(cut_q8_q(to), cut_q8_q(row) + c0, (size_t)n);
+    memcpy(cut_q8_d(to, n), cut_q8_d(row, k) + c0 / 32, (size_t)n / 32 * sizeof(float));
+    memcpy(cut_q8_s(to, n), cut_q8_s(row, k) + c0 / 16, (size_t)n / 16 * sizeof(int16_t));
+}
+
+static float *part_sums(const struct job *j, int part) { return (float *)((char *)j->s->part[part] + j->s->part_x); }
+
+/* One part of the sums of every row of node i. */
+static void matmul_part(const struct job *j, int i, int part, int c0, int c1, float *y) {
+    const struct cut_node *n = node(j, i);
+    const struct cut_type_info *type = cut_type_info(n->w->type);
+    enum cut_op from = node(j, n->in[0])->op;
+    bool q8 = from == CUT_OP_QUANTIZE;
+    cut_mm_fn f = q8 ? j->s->kern.mm_q8[n->w->type] : from == CUT_OP_ROUND ? j->s->kern.mm_bf16 : j->s->kern.mm_f32[n->w->type];
+    if (q8) q8_columns(j->s->part[part], value(j, n->in[0]), (int)n->w->ne[0], c0, c1);
+    struct cut_mm m = { .type = n->w->type, .w = (const char *)n->w->data + (size_t)(c0 / type->block * type->bytes), .k = c1 - c0,
+                        .w_stride = n->w->bytes / n->w->ne[1], .x = q8 ? j->s->part[part] : (void *)((float *)value(j, n->in[0]) + c0),
+                        .t = 1, .y = y, .scratch = j->s->scratch[j->thread] };
+    f(&m, 0, width(j, i));
+}
+
+/* This thread's rows of node i, whose parts begin at `at`, from the parts. */
+static void add_parts(const struct job *j, int i, int at, int r0, int r1) {
+    int S = cut_pool_size(j->s->opts.pool), c0, c1;
+    float *y = row(j, i, 0) + r0;
+    bool begun = false;
+    for (int part = 0; part < S; part++) {
+        cut_share((int)node(j, i)->w->ne[0], COLUMNS, part, S, &c0, &c1);
+        if (c0 == c1) continue;                /* fewer blocks than threads */
+        const float *more = part_sums(j, part) + at + r0;
+        if (begun) j->s->kern.add(y, y, more, r1 - r0);
+        else memcpy(y, more, (size_t)(r1 - r0) * sizeof *y);
+        begun = true;
+    }
+}
+
+/* n products of the same input, and what is fused behind them. */
+static void products_by_columns(const struct job *j, int first, int n) {
+    int S = cut_pool_size(j->s->opts.pool), c0, c1, r0 = 0, r1 = 0;
+    for (int part = j->thread; part < S; part += j->n_threads) {
+        cut_share((int)node(j, first)->w->ne[0], COLUMNS, part, S, &c0, &c1);
+        for (int i = first, at = 0; i < first + n && c0 < c1; at += (int)cut_round_up((size_t)width(j, i), ROWS), i++)
+            matmul_part(j, i, part, c0, c1, part_sums(j, part) + at);
+    }
+    if (j->n_threads > 1) cut_pool_barrier(j->s->opts.pool);
+    for (int i = first, at = 0; i < first + n; at += (int)cut_round_up((size_t)width(j, i), ROWS), i++) {
+        cut_share(width(j, i), ROWS, j->thread, j->n_threads, &r0, &r1);
+        if (r0 < r1) add_parts(j, i, at, r0, r1);
+    }
+    if (r0 == r1) return;                      /* the last product's; gate and up have as many rows */
+    if (j->step.fusion == CUT_FUSE_MATMUL_ADD) add(j, first + 1, 0, r0, r1);
+    if (j->step.fusion == CUT_FUSE_GATE_UP) silu_mul(j, first + 2, 0, r0, r1);
+}
+
+static void run_step_by_columns(const struct job *j) {
+    static const int products[] = { [CUT_FUSE_NONE] = 1, [CUT_FUSE_MATMUL_ADD] = 1, [CUT_FUSE_GATE_UP] = 2 };
+    int i = j->step.first;
+    if (node(j, i)->op != CUT_OP_MATMUL || rows(j, i) != 1) run_step(j);
+    else products_by_columns(j, i, j->step.fusion == CUT_FUSE_MATMULS ? j->step.n : products[j->step.fusion]);
+}
+
 /* ---- beginning, running, rewinding */
 
 bool cut_pass_more(const struct cut_session *s) {
@@ -347,14 +419,13 @@ void cut_pass_rewind(struct cut_session *s, int pass) {
 
 struct pass_job { struct cut_session *s; struct cut_space *sp; int from, to; uint32_t turn; struct cut_span *span; };   /* span: or NULL */
 
-static void run_steps(void *arg, int thread, int n_threads) {
-    const struct pass_job *p = arg;
+static inline void each_step(const struct pass_job *p, int thread, int n_threads, void (*run)(const struct job *)) {
     struct cut_session *s = p->s;
     for (int i = p->from; i < p->to; i++) {
         struct job j = { s, p->sp, p->sp->program.step[i], p->turn + (uint32_t)(i - p->from), thread, n_threads };
         struct cut_span *span = p->span ? p->span + (size_t)i * (size_t)n_threads + thread : NULL;
         if (span) span->t0 = cut_clock_ns() - s->profiler.start;
-        run_step(&j);
+        run(&j);
         if (span) span->t1 = cut_clock_ns() - s->profiler.start;
         if (i + 1 == p->to) break;                 /* the pool meets at the end by itself */
         if (thread == 0 && atomic_load_explicit(&s->cancel, memory_order_relaxed)) atomic_store(&s->stop_after, i);
@@ -364,11 +435,15 @@ static void run_steps(void *arg, int thread, int n_threads) {
     }
 }
 
+static void run_steps(void *arg, int thread, int n_threads) { each_step(arg, thread, n_threads, run_step); }
+static void run_steps_by_columns(void *arg, int thread, int n_threads) { each_step(arg, thread, n_threads, run_step_by_columns); }
+static cut_pool_fn steps_of(const struct cut_session *s) { return s->part && s->T == 1 ? run_steps_by_columns : run_steps; }
+
 enum cut_status cut_pass_run_fused(struct cut_session *s, struct cut_err *err) {
     int n = s->fused.program.n_steps;
     struct pass_job p = { s, &s->fused, 0, n, cut_pool_turns(s->opts.pool, (uint32_t)n), s->profiler.on ? s->profiler.span : NULL };
     atomic_store(&s->stop_after, p.to);
-    cut_pool_run(s->opts.pool, run_steps, &p);
+    cut_pool_run(s->opts.pool, steps_of(s), &p);
     if (p.span) s->profiler.wall = cut_clock_ns() - s->profiler.start;
     s->profiler.filled = p.span != NULL;
     if (atomic_load(&s->stop_after) < p.to) {
@@ -388,6 +463,6 @@ void cut_pass_run_node(struct cut_session *s, int i) {
     cut_session_cost(s, i, &bytes, &flops);
     bool brief = bytes < ALONE && flops < 4 * ALONE;
     double t0 = cut_clock();
-    cut_pool_run(brief ? NULL : s->opts.pool, run_steps, &p);
+    cut_pool_run(brief ? NULL : s->opts.pool, steps_of(s), &p);
     s->time[i] = cut_clock() - t0;
 }

@@ -20,6 +20,9 @@ static enum cut_status settle_opts(struct cut_session *s, const struct cut_sessi
     }
     if (!cut_tier_available(o->tier)) return cut_fail(err, CUT_EUSAGE, "kernels: this processor cannot run %s", cut_tier_name(o->tier));
     if (o->tier == CUT_TIER_AUTO) o->tier = cut_tier_best();
+    if (o->reduce == CUT_REDUCE_SPLIT_K && o->repack == CUT_REPACK_ALWAYS)
+        return cut_fail(err, CUT_EUSAGE, "split-k sums parts of rows, and repack always leaves no rows in one piece");
+    if (o->reduce == CUT_REDUCE_SPLIT_K) o->repack = CUT_REPACK_NEVER;
     o->n_batch = cut_min(o->n_batch, o->n_ctx * o->n_seq);
     return CUT_OK;
 }
@@ -66,6 +69,27 @@ static enum cut_status make_scratch(struct cut_session *s, struct cut_err *err) 
     for (size_t i = 0; s->scratch && i < n; i++)
         if (!(s->scratch[i] = cut_alloc_aligned(need, "scratch", err))) return CUT_ENOMEM;
     return s->scratch ? CUT_OK : CUT_ENOMEM;
+}
+
+/* What split-k needs: the widest rows, and the sums of as many as the largest fused step makes. */
+static enum cut_status make_parts(struct cut_session *s, struct cut_err *err) {
+    size_t n = (size_t)cut_pool_size(s->opts.pool), sums = 0;
+    for (int i = 0; i < s->fused.program.n_steps; i++) {
+        struct cut_prog_step step = s->fused.program.step[i];
+        size_t of_step = 0;
+        for (int k = step.first; k < step.first + step.n; k++) {
+            if (s->graph.node[k].op != CUT_OP_MATMUL) continue;
+            size_t x = cut_q8_bytes((int)s->graph.node[k].w->ne[0]);
+            of_step += cut_round_up((size_t)s->graph.node[k].w->ne[1] * sizeof(float), CUT_ALIGN);
+            if (x > s->part_x) s->part_x = x;
+        }
+        if (of_step > sums) sums = of_step;
+    }
+    s->part_bytes = s->part_x + sums;
+    s->part = cut_calloc(n, sizeof *s->part, "parts of sums", err);
+    for (size_t i = 0; s->part && i < n; i++)
+        if (!(s->part[i] = cut_alloc_aligned(s->part_bytes, "parts of sums", err))) return CUT_ENOMEM;
+    return s->part ? CUT_OK : CUT_ENOMEM;
 }
 
 /* The kernel that runs a node, for the listing. */
@@ -127,6 +151,7 @@ static enum cut_status allocate(struct cut_session *s, struct cut_err *err) {
     size_t cells = (size_t)o->n_ctx * (size_t)o->n_seq, n = (size_t)s->graph.n, T = (size_t)o->n_batch;
     enum cut_status st = cut_kv_init(&s->kv, c, o->kv_type, o->n_ctx, o->n_seq, err);
     if (st || (st = make_scratch(s, err)) || (st = make_listing(s, err))) return st;
+    if (o->reduce == CUT_REDUCE_SPLIT_K && (st = make_parts(s, err))) return st;
     s->cap_fed = (int)cells;
     s->fed = cut_calloc(cells, sizeof *s->fed, "token log", err);
     s->pass = cut_calloc(cells, sizeof *s->pass, "token log", err);
@@ -191,7 +216,8 @@ enum cut_status cut_session_new(struct cut_session **out, const struct cut_model
 void cut_session_free(struct cut_session *s) {
     if (!s) return;
     for (int i = 0; s->scratch && i < cut_pool_size(s->opts.pool); i++) cut_free_aligned(s->scratch[i]);
-    void *owned[] = { s->scratch, s->graph.node, s->step, s->inv_freq, s->fed, s->pass, s->seq_ids, s->seq_len, s->out_row,
+    for (int i = 0; s->part && i < cut_pool_size(s->opts.pool); i++) cut_free_aligned(s->part[i]);
+    void *owned[] = { s->scratch, s->part, s->graph.node, s->step, s->inv_freq, s->fed, s->pass, s->seq_ids, s->seq_len, s->out_row,
                       s->cos_sin, s->sampled, s->ready, s->edited, s->trace, s->time, s->panel, s->probe, s->brk, s->edit, s->view };
     for (size_t i = 0; i < CUT_LEN(owned); i++) free(owned[i]);
     cut_profiler_done(&s->profiler);
@@ -355,7 +381,8 @@ struct cut_memory cut_session_memory(const struct cut_session *s) {
         .weights = c->weight_bytes,
         .panels = cut_model_panels(s->model),
         .kv = (uint64_t)s->kv.n_layer * 2 * (uint64_t)s->kv.n_pages * s->kv.page_bytes,
-        .activations = (s->fused.mem ? s->fused.program.bytes : 0) + (s->kept.mem ? s->kept.program.bytes : 0) +
+        .activations = (s->part ? (uint64_t)cut_pool_size(s->opts.pool) * s->part_bytes : 0) +
+                       (s->fused.mem ? s->fused.program.bytes : 0) + (s->kept.mem ? s->kept.program.bytes : 0) +
                        (s->queries ? (uint64_t)c->n_layer * cells * (uint64_t)(c->n_head * c->head_dim) * sizeof(float) : 0),
         .other = cells * (sizeof *s->fed + sizeof *s->pass + sizeof *s->seq_ids) };
 }

@@ -42,6 +42,8 @@ struct cut_session {
     struct cut_step *step;             /* the listing: one per node */
     double *inv_freq;                  /* rope_dim / 2 angular frequencies */
     void **scratch;                    /* one per thread */
+    void **part;                       /* split-k, one per thread: its part of a row of activations (q8), then of each row's sum; else NULL */
+    size_t part_x, part_bytes;         /* of the former; of both */
 
     struct cut_kv_cache kv;
     float *queries;                    /* keep: every token's rotated q, [layer][seq][n_ctx][n_head * head_dim] */

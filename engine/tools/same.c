@@ -1,9 +1,9 @@
 /* same.c - do two ways to run a model give the same bytes, and if not, which step is the first that differs?
  *
  * Sums of floats depend on their order. Threads share out rows, tokens and heads and never a sum, so another number of threads must
- * not change a bit; another tier of kernels adds in another order and does. Each side makes one pass of several tokens and one of a
- * single token behind them, first freely (fused, as it runs in earnest), where the logits are compared; then with every value kept,
- * where the steps are, in their order. */
+ * not change a bit; another tier of kernels adds in another order and does, and so do threads that split sums (CUT_REDUCE_SPLIT_K).
+ * Each side makes one pass of several tokens and one of a single token behind them, first freely (fused, as it runs in earnest), where
+ * the logits are compared; then with every value kept, where the steps are, in their order. */
 #include <math.h>
 
 #include "engine/base/base.h"
@@ -19,7 +19,7 @@ static void side_done(struct side *d) {
 static enum cut_status side_init(struct side *d, const struct cut_model *m, const struct cut_same_side *o, int tokens, bool keep,
                                  struct cut_err *err) {
     enum cut_status st = cut_pool_new(&d->pool, o->threads, err);
-    struct cut_session_opts so = { .n_ctx = tokens + 1, .kv_type = CUT_F16, .tier = o->tier, .keep = keep, .pool = d->pool };
+    struct cut_session_opts so = { .n_ctx = tokens + 1, .kv_type = CUT_F16, .tier = o->tier, .reduce = o->reduce, .keep = keep, .pool = d->pool };
     if (!st) st = cut_session_new(&d->s, m, &so, err);
     if (st) side_done(d);
     return st;

@@ -19,6 +19,9 @@ exits "bench: --depth without room for it is no question: the context follows" 0
 exits "bench: depths beside what depth 0 lets expect" 0 "time  limit" bench "$model" -p 8 -n 4 -t 1 -d 0,40 -r 2
 same "bench: one of two depths can be predicted" "$(printf '%s\n' "$out" | grep -cE '(bytes|flops)$')" 1
 for how in auto never always; do exits "bench: --repack $how" 0 "median" bench "$model" -p 4 -n 2 -t 1 -r 1 --repack $how; done
+for how in rows split-k; do exits "bench: --reduce $how" 0 "median" bench "$model" -p 4 -n 2 -t 2 -r 1 --reduce $how; done
+exits "bench: --reduce sums" 1 "must be one of rows|split-k" bench "$model" --reduce sums
+exits "bench: split-k reads rows" 1 "repack always leaves no rows" bench "$model" --reduce split-k --repack always -p 4 -n 2 -r 1
 exits "bench: --repack sometimes" 1 "sometimes" bench "$model" --repack sometimes
 exits "bench: kernels and files" 0 "kernels  threads" bench "$model" "$model" --kernels ref,auto -p 8 -n 4 -t 1 -r 2
 same "bench: both of both" "$(printf '%s\n' "$out" | grep -c '^ref ')$(printf '%s\n' "$out" | grep -c '^tiny.*parameters')" 22

@@ -366,6 +366,7 @@ int cli_bench(int argc, char **argv) {
         { 0, "kv", "f16|f32", CLI_CHOICE, &b.e.kv, "numbers in the key/value cache", 0, 0 },
         { 0, "activations", "q8|f32", CLI_CHOICE, &b.e.activations, "what quantized weights are multiplied by", 0, 0 },
         { 0, "repack", "auto|never|always", CLI_CHOICE, &b.e.repack, "copy quantized weights into the order products read", 0, 0 },
+        { 0, "reduce", "rows|split-k", CLI_CHOICE, &b.e.reduce, "divide one token's products by rows, or their sums", 0, 0 },
         { 0, "no-mmap", NULL, CLI_FLAG, &b.e.no_mmap, "read the file instead of mapping it", 0, 0 },
     };
     const struct cli_spec spec = {

@@ -116,7 +116,7 @@ bool cli_interrupted(void);
 
 /* A model, a pool and a session, from the options that choose how to compute. */
 struct cli_engine {
-    int threads, ctx, batch, sequences, kv, activations, repack;
+    int threads, ctx, batch, sequences, kv, activations, repack, reduce;
     bool no_mmap;
     const char *kernels;
     struct cut_model *model;
@@ -137,6 +137,7 @@ void cli_engine_init(struct cli_engine *e);
       "what quantized weights are multiplied by", 0, 0 },                                                             \
     { 0, "repack", "auto|never|always", CLI_CHOICE, &(e).repack,                                                             \
       "copy quantized weights into the order products read", 0, 0 },                                                  \
+    { 0, "reduce", "rows|split-k", CLI_CHOICE, &(e).reduce, "divide one token's products by rows, or their sums", 0, 0 }, \
     { 0, "no-mmap", NULL, CLI_FLAG, &(e).no_mmap, "read the file instead of mapping it: faster if just written", 0, 0 }
 /* Open the model and make the session. Returns CLI_GO, or the exit status after an error was printed. */
 int cli_engine_open(struct cli_engine *e, const char *command, const char *path);

@@ -17,6 +17,7 @@ static enum cut_status open_all(struct cli_engine *e, enum cut_tier tier, const 
         .kv_type = e->kv == CLI_KV_F16 ? CUT_F16 : CUT_F32,
         .tier = tier,
         .repack = (enum cut_repack)e->repack,
+        .reduce = (enum cut_reduce)e->reduce,
         .activations_f32 = e->activations == 1,
         .pool = e->pool,
     };
