@@ -85,6 +85,13 @@ static void run_peaks(struct tui_app *app, const char *arg) {
     tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = { .op = TUI_PERF_PEAKS, .quick = !tui_app_times(app) } });
 }
 
+static void run_reduce(struct tui_app *app, const char *arg) {
+    bool split = !strcmp(arg, "split-k");
+    if (!split && strcmp(arg, "rows")) { tui_app_say(app, TUI_BAD, ":reduce %.20s: rows or split-k", arg); return; }
+    struct tui_perf_ask ask = { .op = TUI_PERF_REDUCE, .reduce = split ? CUT_REDUCE_SPLIT_K : CUT_REDUCE_ROWS, .quick = !tui_app_times(app) };
+    tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = ask });
+}
+
 static void run_latency(struct tui_app *app, const char *arg) {
     struct tui_latency l = tui_app_latency(app);
     (void)arg;
@@ -106,6 +113,13 @@ static void complete_scheme(struct tui_app *app, const char *arg, struct tui_com
         const char *name = tui_scheme_name((enum tui_scheme)i);
         if (!strncmp(name, arg, strlen(arg))) tui_complete_add(out, "%s", name);
     }
+}
+
+static void complete_reduce(struct tui_app *app, const char *arg, struct tui_completions *out) {
+    static const char *const ways[] = { "rows", "split-k" };
+    (void)app;
+    for (int i = 0; i < 2; i++)
+        if (!strncmp(ways[i], arg, strlen(arg))) tui_complete_add(out, "%s", ways[i]);
 }
 
 static void complete_file(struct tui_app *app, const char *arg, struct tui_completions *out) {
@@ -131,6 +145,7 @@ static const struct command commands[] = {
     { "reset", "", "a new session: no tokens, breakpoints, edits", run_reset, NULL },
     { "open", "FILE", "open another model", run_open, complete_file },
     { "peaks", "", "measure what the machine can do at most again", run_peaks, NULL },
+    { "reduce", "rows|split-k", "what threads divide for a token: rows, or sums", run_reduce, complete_reduce },
     { "theme", "NAME", "dark, light, contrast, mono", run_theme, complete_scheme },
     { "ascii", "on|off", "draw with ASCII characters only", run_ascii, NULL },
     { "latency", "", "time from key to frame, measured here", run_latency, NULL },

@@ -241,6 +241,8 @@ TEST(perf_points_know_where_they_ran_and_beside_what) {
     REQUIRE(q);
     CHECK(q->at.tps.median == 60 && tui_perf_undisturbed(p, q) == free_);
     CHECK(!strcmp(tui_perf_point_name(&p->point[9], name), "decode of 2 sequences, 3 threads, ref"), "%s", name);
+    p->point[1].reduce = CUT_REDUCE_SPLIT_K;
+    CHECK(!strcmp(tui_perf_point_name(&p->point[1], name), "decode, 2 threads, ref, split-k") && !tui_perf_find(p, false, CUT_TIER_REF, 2, 0), "%s", name);
     CHECK(!strcmp(tui_perf_point_name(q, name), "decode, 3 threads, ref, on 0, beside reading memory"), "%s", name);
     drop(p);
 }
@@ -676,6 +678,26 @@ static void draw_all(const char *golden, int w, int h) {
     shoot(f, &v, w, h, "tied, loaded");
     shoot_jobs(f, &v, p, w - 13);
     draw_code(f, &v, p, w, h);
+    p->pin.n = 0;                                              /* sums divided: slower, and other bytes for every count */
+    p->load = TUI_PERF_QUIET;
+    p->reduce = p->same_reduce = CUT_REDUCE_SPLIT_K;
+    p->n_points--;
+    for (int t = 1; t <= 3; t++) {
+        p->point[p->n_points] = point(false, CUT_TIER_REF, t, 0, 40 + 30 * (t - 1), 1);
+        p->point[p->n_points].at.print = 7 + (uint64_t)t;
+        p->point[p->n_points++].reduce = CUT_REDUCE_SPLIT_K;
+    }
+    for (int i = 0; i < 2; i++)
+        p->same[i].at = (struct cut_same){ .n_steps = 76, .n_differ = 70 + i, .pass = 1, .step = 3, .name = "blk.0.q", .op = "matmul", .weight = "blk.0.attn_q.weight",
+                                           .col = 5, .a = 0.25f, .b = 0.25000003f, .ulps = 1 + i, .logits_ulps = 90 };
+    struct tui_perf_profile *steps = profile(false);
+    steps->reduce = CUT_REDUCE_SPLIT_K;
+    tui_perf_profile_free(p->profile[0]);
+    p->profile[0] = steps;
+    v.same.cursor = 0;
+    v.below = PERF_SAME;
+    for (v.focus = PERF_SWEEP; v.focus < PERF_PANELS; v.focus = v.focus == PERF_SWEEP ? PERF_GANTT : v.focus == PERF_GANTT ? PERF_SAME : PERF_PANELS)
+        if (w < 120 || v.focus == PERF_SWEEP) shoot(f, &v, w, h, "sums divided");
     for (int x = 80; x < 170; x += 7)                          /* no size may draw outside; ASan looks */
         for (int y = 21; y < 50; y += 9) {
             FILE *null = fopen("/dev/null", "w");
