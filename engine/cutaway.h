@@ -487,6 +487,11 @@ enum cut_repack { CUT_REPACK_AUTO, CUT_REPACK_NEVER, CUT_REPACK_ALWAYS };
  * The barrier lies inside the step: a profile counts waiting at it as work. */
 enum cut_reduce { CUT_REDUCE_ROWS, CUT_REDUCE_SPLIT_K };
 
+/* How the threads share out the attention of a pass of one token. GROUPS: the heads of a KV group go together, so that its K and V are
+ * read once for all of them; with fewer groups than threads, threads wait. HEADS: each for itself, so that fewer wait and more is read. The
+ * bytes are the same. (Attention in separate steps goes by heads in any case.) */
+enum cut_attn_split { CUT_ATTN_GROUPS, CUT_ATTN_HEADS };
+
 struct cut_session_opts {
     int n_ctx;                 /* cells of the KV cache; 0: the model's training context, at most 4096 */
     int n_batch;               /* most tokens in one pass; 0: 512 */
@@ -495,6 +500,7 @@ struct cut_session_opts {
     enum cut_tier tier;        /* CUT_TIER_AUTO: the best */
     enum cut_repack repack;    /* weights in panels: where it pays (the zero value), never, or wherever they can be */
     enum cut_reduce reduce;    /* SPLIT_K reads rows, so repack is NEVER then; CUT_EUSAGE with ALWAYS */
+    enum cut_attn_split attn;
     bool activations_f32;      /* multiply decoded weights by unrounded activations, to measure the rounding */
     bool keep;                 /* keep every value of a pass and every token's queries: what the workbench uses */
     bool plain_attention;      /* scores, softmax and mix as separate steps, instead of online softmax */
@@ -893,6 +899,7 @@ struct cut_sweep_opts {
     int depth;                 /* tokens in the cache before decode */
     int n_seq;                 /* sequences that decode together, a token each in a pass, each behind `depth` of its own; 0: one */
     enum cut_reduce reduce;    /* of the session; SPLIT_K changes the bytes from one number of threads to another */
+    enum cut_attn_split attn;
     const int *cpu;            /* processors to tie the threads to, as cut_pool_pin does; */
     int n_cpu;                 /* 0: the system places them */
     float *logits;             /* NULL, or room for the last logits: n_vocab floats */
@@ -916,7 +923,7 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
 double cut_ulps_apart(const float *a, const float *b, int n);
 
 /* Two ways to run a model beside each other: the same bytes? Passes of `tokens` tokens (1 to 64) and of one behind them. */
-struct cut_same_side { enum cut_tier tier; int threads; enum cut_reduce reduce; };
+struct cut_same_side { enum cut_tier tier; int threads; enum cut_reduce reduce; enum cut_attn_split attn; };
 struct cut_same {
     bool same;                 /* every byte of the logits of both passes, run freely */
     double logits_ulps;        /* the most these are apart (cut_ulps_apart) */

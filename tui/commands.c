@@ -85,11 +85,22 @@ static void run_peaks(struct tui_app *app, const char *arg) {
     tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = { .op = TUI_PERF_PEAKS, .quick = !tui_app_times(app) } });
 }
 
+/* Threads divide work in this way, or by default. */
+static void divide(struct tui_app *app, unsigned way, bool on) {
+    struct tui_perf_ask ask = { .op = TUI_PERF_DIVIDE, .mask = way, .ways = on ? way : 0, .quick = !tui_app_times(app) };
+    tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = ask });
+}
+
 static void run_reduce(struct tui_app *app, const char *arg) {
     bool split = !strcmp(arg, "split-k");
     if (!split && strcmp(arg, "rows")) { tui_app_say(app, TUI_BAD, ":reduce %.20s: rows or split-k", arg); return; }
-    struct tui_perf_ask ask = { .op = TUI_PERF_REDUCE, .reduce = split ? CUT_REDUCE_SPLIT_K : CUT_REDUCE_ROWS, .quick = !tui_app_times(app) };
-    tui_app_post(app, &(struct tui_cmd){ .kind = TUI_CMD_PERF, .perf = ask });
+    divide(app, TUI_PERF_SPLIT_K, split);
+}
+
+static void run_split(struct tui_app *app, const char *arg) {
+    bool heads = !strcmp(arg, "attn=heads");
+    if (!heads && strcmp(arg, "attn=groups")) { tui_app_say(app, TUI_BAD, ":split %.20s: attn=groups or attn=heads", arg); return; }
+    divide(app, TUI_PERF_BY_HEADS, heads);
 }
 
 static void run_latency(struct tui_app *app, const char *arg) {
@@ -115,11 +126,19 @@ static void complete_scheme(struct tui_app *app, const char *arg, struct tui_com
     }
 }
 
+static void complete_either(const char *a, const char *b, const char *arg, struct tui_completions *out) {
+    if (!strncmp(a, arg, strlen(arg))) tui_complete_add(out, "%s", a);
+    if (!strncmp(b, arg, strlen(arg))) tui_complete_add(out, "%s", b);
+}
+
 static void complete_reduce(struct tui_app *app, const char *arg, struct tui_completions *out) {
-    static const char *const ways[] = { "rows", "split-k" };
     (void)app;
-    for (int i = 0; i < 2; i++)
-        if (!strncmp(ways[i], arg, strlen(arg))) tui_complete_add(out, "%s", ways[i]);
+    complete_either("rows", "split-k", arg, out);
+}
+
+static void complete_split(struct tui_app *app, const char *arg, struct tui_completions *out) {
+    (void)app;
+    complete_either("attn=groups", "attn=heads", arg, out);
 }
 
 static void complete_file(struct tui_app *app, const char *arg, struct tui_completions *out) {
@@ -146,6 +165,7 @@ static const struct command commands[] = {
     { "open", "FILE", "open another model", run_open, complete_file },
     { "peaks", "", "measure what the machine can do at most again", run_peaks, NULL },
     { "reduce", "rows|split-k", "what threads divide for a token: rows, or sums", run_reduce, complete_reduce },
+    { "split", "attn=groups|heads", "how threads share out a token's attention", run_split, complete_split },
     { "theme", "NAME", "dark, light, contrast, mono", run_theme, complete_scheme },
     { "ascii", "on|off", "draw with ASCII characters only", run_ascii, NULL },
     { "latency", "", "time from key to frame, measured here", run_latency, NULL },

@@ -22,7 +22,7 @@ struct item {
     bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
     enum cut_tier tier;
     int threads, depth, seqs, tokens, rounds;
-    enum cut_reduce reduce;
+    unsigned ways;
     struct tui_perf_pin pin;
     enum tui_perf_load load;           /* of ITEM_LOAD: begin it */
     struct tui_perf_kernel code;       /* of ITEM_CODE */
@@ -131,7 +131,7 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
 
 static bool alike(const struct item *a, const struct item *b) {
     return a->kind == b->kind && a->prefill == b->prefill && a->tier == b->tier && a->threads == b->threads && a->depth == b->depth &&
-           a->seqs == b->seqs && a->reduce == b->reduce && a->logits == b->logits && a->tokens == b->tokens && a->load == b->load &&
+           a->seqs == b->seqs && a->ways == b->ways && a->logits == b->logits && a->tokens == b->tokens && a->load == b->load &&
            tui_perf_same_kernel(&a->code, &b->code) && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
 }
 
@@ -172,7 +172,7 @@ static struct item point(const struct tui_perf_work *w, bool quick, bool prefill
     int tokens = prefill ? w->now.prefill_tokens : w->now.decode_tokens;
     return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .quick = quick, .tier = w->now.tier,
                           .threads = w->now.threads, .seqs = 1, .tokens = tokens, .rounds = quick ? 2 : 5,
-                          .reduce = w->now.reduce, .pin = w->now.pin };
+                          .ways = w->now.ways, .pin = w->now.pin };
 }
 
 /* What a machine can do at most shows only when nothing competes. */
@@ -236,12 +236,12 @@ static void plan_kernels(struct tui_perf_work *w, bool quick) {
 /* Every count of threads up to 4, then fewer, and one more than there are processors; then the other kernels. */
 static void plan_same(struct tui_perf_work *w, bool quick) {
     int cpus = quick ? 2 : w->now.machine.cpus;
-    struct item it = { .kind = ITEM_SAME, .quick = quick, .tier = w->now.tier, .reduce = w->now.reduce,
+    struct item it = { .kind = ITEM_SAME, .quick = quick, .tier = w->now.tier, .ways = w->now.ways,
                        .tokens = clamp(3e9 / (double)(w->now.config.n_params + 1), 3, 16) };
     w->now.n_same = 0;
     w->now.same_tokens = it.tokens;
     w->now.same_tier = it.tier;
-    w->now.same_reduce = it.reduce;
+    w->now.same_ways = it.ways;
     for (it.threads = 2; it.threads <= cpus + 1; it.threads += it.threads < 4 ? 1 : it.threads < 16 ? 2 : it.threads < 64 ? 8 : 32) plan(w, it);
     it.threads = cpus + 1;
     plan(w, it);
@@ -264,14 +264,14 @@ static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
     plan(w, it);
 }
 
-/* By rows and by columns, with the threads set: what does it change? And who waits then. */
-static void reduce(struct tui_perf_work *w, const struct tui_perf_ask *a) {
+/* By default and in that way, with the threads set: what does it change? And who waits then. */
+static void divide(struct tui_perf_work *w, const struct tui_perf_ask *a) {
     w->n_items = 0;
-    w->now.reduce = a->reduce;
-    struct item it = point(w, a->quick, w->now.prefill), rows = it;
-    rows.reduce = CUT_REDUCE_ROWS;
+    w->now.ways = (w->now.ways & ~a->mask) | (a->ways & a->mask);
+    struct item it = point(w, a->quick, w->now.prefill), bare = it;
+    bare.ways = 0;
     plan_peaks(w, a->quick, false);
-    plan(w, rows);
+    plan(w, bare);
     plan(w, it);
     plan_steps(w, a->quick, w->now.prefill);
 }
@@ -288,7 +288,7 @@ static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *
     /* Quiet and free first, where that is not known; then beside the load. */
     struct item it = point(w, a->quick, w->now.prefill), bare = it;
     struct tui_perf_point like = { .prefill = it.prefill, .tier = it.tier, .threads = it.threads, .seqs = 1 };
-    bare.reduce = CUT_REDUCE_ROWS;
+    bare.ways = 0;
     bare.pin = (struct tui_perf_pin){ 0 };
     if (!tui_perf_undisturbed(&w->now, &like)) plan(w, bare);
     plan(w, (struct item){ .kind = ITEM_LOAD, .load = a->load });
@@ -352,7 +352,7 @@ static enum cut_status ask(struct tui_perf_work *w, const struct tui_perf_ask *a
         return plan_peaks(w, a->quick, true), CUT_OK;
     case TUI_PERF_SAME: return plan_same(w, a->quick), CUT_OK;
     case TUI_PERF_PIN: return pin(w, a), CUT_OK;
-    case TUI_PERF_REDUCE: return reduce(w, a), CUT_OK;
+    case TUI_PERF_DIVIDE: return divide(w, a), CUT_OK;
     case TUI_PERF_LOAD: return load(w, a, said, err);
     case TUI_PERF_THREADS: return plan_peaks(w, a->quick, false), plan_threads(w, a->quick), CUT_OK;
     case TUI_PERF_STEPS: return plan_steps(w, a->quick, w->now.prefill), CUT_OK;
@@ -433,7 +433,7 @@ static enum cut_status code(struct tui_perf_work *w, const struct item *it, stru
 
 static enum cut_status measure_same(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_same r = { .tier = it->tier, .threads = it->threads };
-    struct cut_same_side a = { .tier = w->now.same_tier, .threads = 1, .reduce = it->reduce }, b = a;
+    struct cut_same_side a = { .tier = w->now.same_tier, .threads = 1, .reduce = tui_perf_reduce(it->ways), .attn = tui_perf_attn(it->ways) }, b = a;
     b.tier = it->tier;
     b.threads = it->threads;
     if (w->now.n_same == TUI_PERF_SIDES) return CUT_OK;
@@ -449,7 +449,7 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
     for (; i < n->n_points; i++) {
         const struct tui_perf_point *o = &n->point[i];
         if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth && o->seqs == q->seqs &&
-            o->reduce == q->reduce && o->load == q->load && !strcmp(o->where, q->where) && (!q->prefill || o->tokens == q->tokens)) break;
+            o->ways == q->ways && o->load == q->load && !strcmp(o->where, q->where) && (!q->prefill || o->tokens == q->tokens)) break;
     }
     if (i == TUI_PERF_POINTS) memmove(n->point, n->point + 1, (size_t)(--i) * sizeof *n->point);      /* the oldest goes */
     struct tui_perf_point fresh = *q;
@@ -460,12 +460,13 @@ static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
 
 static struct cut_sweep_opts sweep_of(const struct item *it) {
     return (struct cut_sweep_opts){ .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
-                                    .depth = it->depth, .n_seq = it->seqs, .reduce = it->reduce };
+                                    .depth = it->depth, .n_seq = it->seqs, .reduce = tui_perf_reduce(it->ways),
+                                    .attn = tui_perf_attn(it->ways) };
 }
 
 static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth,
-                                .seqs = it->seqs, .reduce = it->reduce, .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
+                                .seqs = it->seqs, .ways = it->ways, .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
     int cpu[sizeof it->pin.cpu / sizeof *it->pin.cpu];
     for (int i = 0; i < it->pin.n; i++) cpu[i] = it->pin.cpu[i];
     tui_perf_pin_text(&it->pin, q.where);
@@ -487,7 +488,7 @@ static enum cut_status measure_point(struct tui_perf_work *w, const struct item 
 static enum cut_status measure_steps(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
     struct tui_perf_profile *p;
     struct tui_perf_profile_opts o = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
-                                       .reduce = it->reduce, .passes = it->rounds, .slowest = w->noise != NULL, .pin = &it->pin };
+                                       .ways = it->ways, .passes = it->rounds, .slowest = w->noise != NULL, .pin = &it->pin };
     enum cut_status st = tui_perf_profile_take(&p, w->host.model, &o, progress, w, err);
     if (st) return st;
     p->load = w->now.load;
@@ -608,7 +609,7 @@ static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     const struct item *it = &w->item[0];
     double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since;
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .seqs = it->seqs,
-                                .reduce = it->reduce, .tokens = it->tokens, .load = w->now.load };
+                                .ways = it->ways, .tokens = it->tokens, .load = w->now.load };
     struct cut_sweep_opts o;
     char name[TUI_PERF_NAME], what[sizeof w->what + 2] = "";
     if (w->what[0]) snprintf(what, sizeof what, ": %s", w->what);

@@ -20,7 +20,7 @@ enum tui_perf_op {
     TUI_PERF_SAME,             /* are the bytes the same with 1, 2, ... threads, and with other kernels? */
     TUI_PERF_SET,              /* measure this from now on: prefill, threads, tier */
     TUI_PERF_PIN,              /* threads stay on these processors from now on; and measure what that changes */
-    TUI_PERF_REDUCE,           /* threads divide rows, or sums, from now on; and measure what that changes */
+    TUI_PERF_DIVIDE,           /* threads divide work in another way from now on; and measure what that changes */
     TUI_PERF_LOAD,             /* begin or end a load that competes with what is measured */
     TUI_PERF_SAVE,             /* write all figures to a new file */
     TUI_PERF_COMPARE,          /* text: a file of that kind */
@@ -31,6 +31,13 @@ struct tui_perf_pin { int n; short cpu[64]; };
 enum { TUI_PERF_WHERE = 28 };
 /* "0-3,6", cut off where it is long; "" for n 0. */
 const char *tui_perf_pin_text(const struct tui_perf_pin *pin, char out[TUI_PERF_WHERE]);
+
+/* Ways to divide work that are not the default, as bits: sums of products, not rows (CUT_REDUCE_SPLIT_K); heads, not KV groups (CUT_ATTN_HEADS). */
+enum { TUI_PERF_SPLIT_K = 1, TUI_PERF_BY_HEADS = 2 };
+static inline enum cut_reduce tui_perf_reduce(unsigned ways) { return ways & TUI_PERF_SPLIT_K ? CUT_REDUCE_SPLIT_K : CUT_REDUCE_ROWS; }
+static inline enum cut_attn_split tui_perf_attn(unsigned ways) { return ways & TUI_PERF_BY_HEADS ? CUT_ATTN_HEADS : CUT_ATTN_GROUPS; }
+/* ", split-k", ", heads", both, or "". */
+const char *tui_perf_ways(unsigned ways);
 
 /* What competes: with arithmetic on the last processor, on every one, or for memory. */
 enum tui_perf_load { TUI_PERF_QUIET, TUI_PERF_LOAD_ONE, TUI_PERF_LOAD_ALL, TUI_PERF_LOAD_MEMORY, TUI_PERF_LOADS };
@@ -53,7 +60,7 @@ struct tui_perf_ask {
     int threads;
     enum cut_tier tier;
     struct tui_perf_pin pin;   /* of TUI_PERF_PIN */
-    enum cut_reduce reduce;    /* of TUI_PERF_REDUCE */
+    unsigned ways, mask;       /* of TUI_PERF_DIVIDE: the bits of mask become those of ways */
     enum tui_perf_load load;   /* of TUI_PERF_LOAD */
     struct tui_perf_kernel code;           /* of TUI_PERF_CODE */
 };
@@ -91,7 +98,7 @@ struct tui_perf_profile {
     bool prefill, slowest;
     enum cut_tier tier;
     enum cut_repack repack;                /* as the session settled it */
-    enum cut_reduce reduce;
+    unsigned ways;
     int threads, n_tokens, n_cells, passes;
     int n_steps, n_layer;
     int64_t wall;              /* ns */
@@ -126,14 +133,14 @@ struct tui_perf_point {
     enum cut_tier tier;
     int threads, depth, tokens;
     int seqs;                  /* that decode together */
-    enum cut_reduce reduce;
+    unsigned ways;
     char where[TUI_PERF_WHERE];            /* as in a profile; with the load, a part of what the point is */
     enum tui_perf_load load;
     struct cut_sweep_point at;
     double ulps;               /* from the reference kernels' logits; NAN: not known */
 };
 
-/* Bytes beside those of the kernels set, on one thread; both sides divide products in the same way. */
+/* Bytes beside those of the kernels set, on one thread; both sides divide work in the same way. */
 struct tui_perf_same { enum cut_tier tier; int threads; struct cut_same at; };
 
 /* ---- the instructions of a kernel */
@@ -218,7 +225,7 @@ struct tui_perf {
     bool prefill;              /* what is measured next */
     int threads;
     enum cut_tier tier;
-    enum cut_reduce reduce;
+    unsigned ways;
     struct tui_perf_pin pin;
     enum tui_perf_load load;
     double load_ends;          /* by cut_clock */
@@ -241,7 +248,7 @@ struct tui_perf {
     double instructions[CUT_TIER_COUNT];   /* for a weight of decode in the main format, once counted; NAN: cannot be */
     int n_same, same_tokens;
     enum cut_tier same_tier;   /* the bytes of these kernels, on one thread, are what the others are held against */
-    enum cut_reduce same_reduce;
+    unsigned same_ways;
     struct tui_perf_same same[TUI_PERF_SIDES];
     bool has_diff;
     struct tui_perf_diff diff;
@@ -258,7 +265,7 @@ struct tui_perf {
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth);
 /* The same for so many sequences that decode together, with the threads and kernels set. */
 const struct tui_perf_point *tui_perf_find_batch(const struct tui_perf *p, int seqs);
-/* The same point as it is with rows divided, threads free and nothing competing; NULL: not measured. */
+/* The same point as it is with work divided by default, threads free and nothing competing; NULL: not measured. */
 const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, const struct tui_perf_point *q);
 /* The name of its figure: "decode, 2 threads, avx2", and what was divided, where it was tied and what competed. */
 const char *tui_perf_point_name(const struct tui_perf_point *p, char out[TUI_PERF_NAME]);

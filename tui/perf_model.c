@@ -29,11 +29,16 @@ const char *tui_perf_load_name(enum tui_perf_load l) {
     return names[l];
 }
 
+const char *tui_perf_ways(unsigned ways) {
+    static const char *const names[] = { "", ", split-k", ", heads", ", split-k, heads" };
+    return names[ways & (TUI_PERF_SPLIT_K | TUI_PERF_BY_HEADS)];
+}
+
 static const struct tui_perf_point *find(const struct tui_perf *p, const struct tui_perf_point *like) {
     for (int i = 0; i < p->n_points; i++) {
         const struct tui_perf_point *q = &p->point[i];
         bool same = q->prefill == like->prefill && q->tier == like->tier && q->threads == like->threads && q->depth == like->depth && q->seqs == like->seqs &&
-                    q->reduce == like->reduce && q->load == like->load && !strcmp(q->where, like->where);
+                    q->ways == like->ways && q->load == like->load && !strcmp(q->where, like->where);
         if (same && (!like->prefill || q->tokens == tokens_of(p, true))) return q;
     }
     return NULL;
@@ -41,20 +46,20 @@ static const struct tui_perf_point *find(const struct tui_perf *p, const struct 
 
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth) {
     struct tui_perf_point like = { .prefill = prefill, .tier = tier, .threads = threads, .depth = depth, .seqs = 1,
-                                    .reduce = p->reduce, .load = p->load };
+                                    .ways = p->ways, .load = p->load };
     tui_perf_pin_text(&p->pin, like.where);
     return find(p, &like);
 }
 
 const struct tui_perf_point *tui_perf_find_batch(const struct tui_perf *p, int seqs) {
-    struct tui_perf_point like = { .tier = p->tier, .threads = p->threads, .seqs = seqs, .reduce = p->reduce, .load = p->load };
+    struct tui_perf_point like = { .tier = p->tier, .threads = p->threads, .seqs = seqs, .ways = p->ways, .load = p->load };
     tui_perf_pin_text(&p->pin, like.where);
     return find(p, &like);
 }
 
 const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, const struct tui_perf_point *q) {
     struct tui_perf_point like = *q;
-    like.reduce = CUT_REDUCE_ROWS;
+    like.ways = 0;
     like.load = TUI_PERF_QUIET;
     like.where[0] = 0;
     return find(p, &like);
@@ -66,7 +71,7 @@ const char *tui_perf_point_name(const struct tui_perf_point *p, char out[TUI_PER
     if (p->seqs > 1) n += (size_t)snprintf(out + n, size - n, " of %d sequences", p->seqs);
     if (p->depth) n += (size_t)snprintf(out + n, size - n, " behind %d", p->depth);
     n += (size_t)snprintf(out + n, size - n, ", %d thread%s, %s", p->threads, p->threads == 1 ? "" : "s", cut_tier_name(p->tier));
-    if (p->reduce == CUT_REDUCE_SPLIT_K) n += (size_t)snprintf(out + n, size - n, ", split-k");
+    n += (size_t)snprintf(out + n, size - n, "%s", tui_perf_ways(p->ways));
     if (p->where[0]) n += (size_t)snprintf(out + n, size - n, ", on %s", p->where);
     if (p->load) snprintf(out + n, size - n, ", beside %s", tui_perf_load_name(p->load));
     return out;

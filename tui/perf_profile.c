@@ -94,7 +94,7 @@ static struct tui_perf_profile *copy(const struct cut_profile *from, struct cut_
                                     .repack = cut_session_opts(s)->repack, .threads = from->n_threads, .n_tokens = from->n_tokens,
                                     .n_cells = from->n_cells, .passes = o->passes, .n_steps = from->n_steps,
                                     .n_layer = cut_model_config(cut_session_model(s))->n_layer, .wall = from->wall,
-                                    .reduce = o->reduce };
+                                    .ways = o->ways };
     tui_perf_pin_text(o->pin, p->where);
     p->step = tui_alloc((size_t)p->n_steps, sizeof *p->step);
     p->span = tui_alloc(n, sizeof *p->span);
@@ -140,7 +140,8 @@ enum cut_status tui_perf_profile_take(struct tui_perf_profile **out, const struc
     for (int i = 0; i < o->pin->n; i++) cpu[i] = o->pin->cpu[i];
     enum cut_status st = cut_pool_new(&pool, o->threads, err);
     if (!st) st = cut_pool_pin(pool, cpu, o->pin->n, err);
-    struct cut_session_opts so = { .n_ctx = n_ids, .kv_type = CUT_F16, .tier = o->tier, .reduce = o->reduce, .pool = pool };
+    struct cut_session_opts so = { .n_ctx = n_ids, .kv_type = CUT_F16, .tier = o->tier, .reduce = tui_perf_reduce(o->ways),
+                                    .attn = tui_perf_attn(o->ways), .pool = pool };
     if (!st) st = cut_session_new(&s, m, &so, err);
     if (!st && !o->prefill) st = cut_session_feed(s, 0, ids, BEHIND, 0, err);
     if (!st && !o->prefill) st = cut_session_run(s, NULL, err);

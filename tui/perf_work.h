@@ -34,7 +34,7 @@ void tui_perf_free(const struct tui_perf *p);          /* drops one reference; N
 struct tui_perf_profile_opts {
     bool prefill;
     enum cut_tier tier;
-    enum cut_reduce reduce;
+    unsigned ways;
     int threads, tokens, passes;           /* passes: 1 to 15 */
     bool slowest;                          /* of them, not the median one */
     const struct tui_perf_pin *pin;

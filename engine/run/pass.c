@@ -120,6 +120,17 @@ static void attention(const struct job *j, int i, int t, int n, int group) {
     j->s->kern.attn(&a, row(j, node(j, i)->in[1], t), row(j, i, t), (size_t)width(j, i), n, group, group + 1, j->s->scratch[j->thread]);
 }
 
+/* z of one head, as if its KV group were the only one and had no other head. */
+static void attention_of_head(const struct job *j, int i, int t, int h) {
+    struct cut_attn a = view(j, i, t);
+    int group = h / (a.n_head / a.n_head_kv), at = h * a.head_dim;
+    size_t skip = (size_t)group * (size_t)a.head_dim * CUT_KV_PAGE * (a.type == CUT_F16 ? sizeof(uint16_t) : sizeof(float));
+    a.k += skip;
+    a.v += skip;
+    a.n_head = a.n_head_kv = 1;
+    j->s->kern.attn(&a, row(j, node(j, i)->in[1], t) + at, row(j, i, t) + at, (size_t)width(j, i), 1, 0, 1, j->s->scratch[j->thread]);
+}
+
 static void add(const struct job *j, int i, int t, int c0, int c1) {
     const struct cut_node *n = node(j, i);
     j->s->kern.add(row(j, i, t) + c0, row(j, n->in[0], t) + c0, row(j, n->in[1], t) + c0, c1 - c0);
@@ -195,7 +206,11 @@ static int together(const struct job *j, int t) {
 
 /* A run of tokens and a KV group are an item. Later ones see more cells, so every other round goes backwards. */
 static void attentions(const struct job *j, int i) {
-    int n_kv = j->s->model->config.n_head_kv, N = j->n_threads, item = 0;
+    int n_kv = j->s->model->config.n_head_kv, n_head = j->s->model->config.n_head, N = j->n_threads, item = 0;
+    if (j->s->T == 1 && j->s->opts.attn == CUT_ATTN_HEADS) {
+        EACH_OF(n_head) attention_of_head(j, i, 0, item);
+        return;
+    }
     for (int t = 0, n; t < j->s->T; t += n) {
         n = together(j, t);
         for (int g = 0; g < n_kv; g++, item++)

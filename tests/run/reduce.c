@@ -1,4 +1,5 @@
-/* reduce.c - products whose sums are split over the threads: right, the same from run to run, and the rows' bytes with one thread. */
+/* reduce.c - other ways to divide work over the threads. Products whose sums are split: right, the same from run to run, and the rows'
+ * bytes with one thread. Attention by heads: the bytes of KV groups. */
 #include <math.h>
 
 #include "tests/test.h"
@@ -121,5 +122,22 @@ TEST(split_k_leaves_passes_of_several_tokens_alone) {
     REQUIRE(!cut_session_new(&s, m, &o, &err), "%s", err.msg);
     CHECK(cut_session_opts(s)->repack == CUT_REPACK_NEVER);
     cut_session_free(s);
+    cut_model_close(m);
+}
+
+/* Attention shared out by heads or by KV groups: the same bytes with any number of threads, fused and kept, f16 and f32. */
+TEST(attention_by_heads_changes_no_byte) {
+    SKIP_EMULATED();
+    struct cut_model *m = synth("heads.gguf", "dim=288", "ffn=544", "heads=9", "kv_heads=3", "type=f32");
+    static float groups[2][V], heads[2][V];
+    REQUIRE(m);
+    for (int tier = CUT_TIER_REF; tier < CUT_TIER_COUNT; tier++)
+        for (int way = 0; cut_tier_available((enum cut_tier)tier) && way < 8; way++) {
+            struct cut_session_opts o = { .tier = (enum cut_tier)tier, .kv_type = way & 1 ? CUT_F16 : CUT_F32, .keep = way & 2 };
+            REQUIRE(decode(m, o, 1, groups));
+            o.attn = CUT_ATTN_HEADS;
+            REQUIRE(decode(m, o, way & 4 ? 4 : 2, heads));
+            CHECK(!memcmp(groups, heads, sizeof groups), "%s, way %d: %g", cut_tier_name(o.tier), way, apart(groups[0], heads[0]));
+        }
     cut_model_close(m);
 }

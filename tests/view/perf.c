@@ -93,6 +93,7 @@ static struct tui_perf *sample(void) {
     *p = (struct tui_perf){ .threads = 3, .tier = CUT_TIER_REF, .model = "made-up.gguf", .type = "q8_0", .bits = 8.5, .cell_bytes = 23040,
                             .decode_tokens = 8, .prefill_tokens = 64, .machine = { .cpus = 8, .cores = 4, .governor = "performance", .load = 0.1 } };
     p->config.n_head = 8;
+    p->config.n_head_kv = 2;
     p->config.n_layer = 2;
     p->config.n_params = 134515008;
     for (int t = 1; t <= 8; t++)
@@ -241,8 +242,10 @@ TEST(perf_points_know_where_they_ran_and_beside_what) {
     REQUIRE(q);
     CHECK(q->at.tps.median == 60 && tui_perf_undisturbed(p, q) == free_);
     CHECK(!strcmp(tui_perf_point_name(&p->point[9], name), "decode of 2 sequences, 3 threads, ref"), "%s", name);
-    p->point[1].reduce = CUT_REDUCE_SPLIT_K;
+    p->point[1].ways = TUI_PERF_SPLIT_K;
     CHECK(!strcmp(tui_perf_point_name(&p->point[1], name), "decode, 2 threads, ref, split-k") && !tui_perf_find(p, false, CUT_TIER_REF, 2, 0), "%s", name);
+    p->point[1].ways |= TUI_PERF_BY_HEADS;
+    CHECK(!strcmp(tui_perf_point_name(&p->point[1], name), "decode, 2 threads, ref, split-k, heads"), "%s", name);
     CHECK(!strcmp(tui_perf_point_name(q, name), "decode, 3 threads, ref, on 0, beside reading memory"), "%s", name);
     drop(p);
 }
@@ -680,24 +683,33 @@ static void draw_all(const char *golden, int w, int h) {
     draw_code(f, &v, p, w, h);
     p->pin.n = 0;                                              /* sums divided: slower, and other bytes for every count */
     p->load = TUI_PERF_QUIET;
-    p->reduce = p->same_reduce = CUT_REDUCE_SPLIT_K;
+    p->ways = p->same_ways = TUI_PERF_SPLIT_K;
     p->n_points--;
     for (int t = 1; t <= 3; t++) {
         p->point[p->n_points] = point(false, CUT_TIER_REF, t, 0, 40 + 30 * (t - 1), 1);
         p->point[p->n_points].at.print = 7 + (uint64_t)t;
-        p->point[p->n_points++].reduce = CUT_REDUCE_SPLIT_K;
+        p->point[p->n_points++].ways = TUI_PERF_SPLIT_K;
     }
     for (int i = 0; i < 2; i++)
         p->same[i].at = (struct cut_same){ .n_steps = 76, .n_differ = 70 + i, .pass = 1, .step = 3, .name = "blk.0.q", .op = "matmul", .weight = "blk.0.attn_q.weight",
                                            .col = 5, .a = 0.25f, .b = 0.25000003f, .ulps = 1 + i, .logits_ulps = 90 };
     struct tui_perf_profile *steps = profile(false);
-    steps->reduce = CUT_REDUCE_SPLIT_K;
+    steps->ways = TUI_PERF_SPLIT_K;
     tui_perf_profile_free(p->profile[0]);
     p->profile[0] = steps;
     v.same.cursor = 0;
     v.below = PERF_SAME;
     for (v.focus = PERF_SWEEP; v.focus < PERF_PANELS; v.focus = v.focus == PERF_SWEEP ? PERF_GANTT : v.focus == PERF_GANTT ? PERF_SAME : PERF_PANELS)
         if (w < 120 || v.focus == PERF_SWEEP) shoot(f, &v, w, h, "sums divided");
+    p->ways = steps->ways = TUI_PERF_BY_HEADS;                 /* attention by heads: 8 over 3 threads; by groups, 2 over 3 */
+    for (int t = 0; t < 3; t++) steps->span[2 * 3 + t].t1 = steps->span[2 * 3 + t].t0 + (t == 2 ? 0 : 50000);
+    steps->step[4].t1 = steps->span[4 * 3 + 1].t1 = steps->span[4 * 3 + 2].t1 = steps->span[4 * 3].t1;
+    v.focus = PERF_GANTT;
+    v.below = PERF_CONTEXT;
+    v.moment = 0.3;
+    shoot(f, &v, w, h, "attention by heads");
+    p->ways = steps->ways = 0;
+    if (w < 120) shoot(f, &v, w, h, "attention by groups");
     for (int x = 80; x < 170; x += 7)                          /* no size may draw outside; ASan looks */
         for (int y = 21; y < 50; y += 9) {
             FILE *null = fopen("/dev/null", "w");

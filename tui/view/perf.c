@@ -12,8 +12,6 @@ struct tui_area perf_pane(struct perf_view *v, struct tui_area a, enum perf_pane
     return tui_pane(a, title, right, v->focus == p);
 }
 
-const char *perf_badge(enum cut_reduce reduce) { return reduce == CUT_REDUCE_SPLIT_K ? ", split-k" : ""; }
-
 void perf_nothing(struct tui_area in, const char *what) { tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), 0, TUI_DIM, what); }
 
 /* ---- asking */
@@ -61,7 +59,7 @@ static bool measured(const struct perf_view *v, enum perf_panel p) {
         return n > 1;
     case PERF_BATCH: return tui_perf_find_batch(f, 1) && tui_perf_find_batch(f, 2);
     case PERF_KERNELS: return tui_perf_find(f, f->prefill, CUT_TIER_REF, f->threads, 0) != NULL;
-    case PERF_SAME: return f->n_same > 0 && f->same_tier == f->tier && f->same_reduce == f->reduce;
+    case PERF_SAME: return f->n_same > 0 && f->same_tier == f->tier && f->same_ways == f->ways;
     case PERF_STEPS: case PERF_DIFF: case PERF_PANELS: break;
     }
     return true;

@@ -44,8 +44,6 @@ const char *perf_figure(const struct perf_view *v, char buf[32], const char *fmt
 const char *perf_tps(const struct perf_view *v, double tps, char buf[32]);
 const char *perf_ops_rate(const struct perf_view *v, double rate, char buf[32]);
 const char *perf_gb(const struct perf_view *v, double rate, char buf[32]);
-/* ", split-k" where sums are divided, else "": of what is measured from now on, or of a profile. */
-const char *perf_badge(enum cut_reduce reduce);
 /* What stands in a panel before anything was measured for it. */
 void perf_nothing(struct tui_area in, const char *what);
 /* The thread counts of the sweep, rising; returns how many. */

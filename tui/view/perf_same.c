@@ -20,7 +20,7 @@ static const char *reduction(const struct cut_same *s, char out[64]) {
 static void draw_row(const struct perf_view *v, struct tui_area in, int y, const struct tui_perf_same *q) {
     const struct cut_same *s = &q->at;
     /* Threads may not change a bit; another order of sums must. */
-    bool fault = q->tier == v->perf->same_tier && v->perf->same_reduce == CUT_REDUCE_ROWS;
+    bool fault = q->tier == v->perf->same_tier && !(v->perf->same_ways & TUI_PERF_SPLIT_K);
     tui_style st = fault ? TUI_BAD | TUI_BOLD : TUI_TEXT;
     tui_textf(in, 2, y, TUI_TEXT, "%s, %d thread%s", cut_tier_name(q->tier), q->threads, q->threads == 1 ? "" : "s");
     if (s->same && !s->n_differ) {
@@ -53,11 +53,12 @@ static void conclude(const struct tui_perf *p, char out[400]) {
         else if (!same && !bad) bad = q;
         else if (same && q->threads > most) most = q->threads;
     }
-    int n = bad && p->same_reduce == CUT_REDUCE_SPLIT_K
+    bool split = p->same_ways & TUI_PERF_SPLIT_K;
+    int n = bad && split
                 ? snprintf(out, 400, "Every thread adds up its columns of a row, so t = %d rounds at other places than one thread does. :reduce rows "
                            "divides rows, and then no bit depends on t. ", bad->threads)
             : bad ? snprintf(out, 400, "t = %d changes bytes, which no number of threads may do: a fault. ", bad->threads)
-            : p->same_reduce == CUT_REDUCE_SPLIT_K ? snprintf(out, 400, "The same bytes for t = 1..%d, though sums may be divided: no row is long enough. ", most)
+            : split ? snprintf(out, 400, "The same bytes for t = 1..%d, though sums may be divided: no row is long enough. ", most)
                   : snprintf(out, 400, "The same bytes for t = 1..%d: rows, tokens and heads are shared out, never a sum (:reduce split-k divides sums). ", most);
     if (apart)
         snprintf(out + n, (size_t)(400 - n), "Other kernels add in another order, and rounding differs: the logits of %s by %.3g ulp.", cut_tier_name(apart->tier),
@@ -67,7 +68,7 @@ static void conclude(const struct tui_perf *p, char out[400]) {
 void perf_draw_same(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
     char title[96], text[400];
-    snprintf(title, sizeof title, "the same bytes? %d + 1 tokens, against %s, 1 thread%s", p->same_tokens, cut_tier_name(p->same_tier), perf_badge(p->same_reduce));
+    snprintf(title, sizeof title, "the same bytes? %d + 1 tokens, against %s, 1 thread%s", p->same_tokens, cut_tier_name(p->same_tier), tui_perf_ways(p->same_ways));
     struct tui_area frame = perf_pane(v, a, PERF_SAME, p->n_same ? title : "the same bytes?", NULL), in = frame;
     if (!p->n_same) { perf_nothing(in, "= compares every byte with 1, 2, .. threads and with other kernels, and names the step that differs."); return; }
     int below = in.w < 120 ? 7 : 2, rows = in.h - 1 - below;

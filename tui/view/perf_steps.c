@@ -50,8 +50,8 @@ void perf_draw_steps(struct perf_view *v, struct tui_area a) {
     struct tui_perf_sums s;
     struct share part[TUI_PERF_KINDS + 1];
     char title[64], b1[32], b2[32], b3[32], t1[16], t2[16];
-    if (f && f->prefill) snprintf(title, sizeof title, "where a prefill of %d goes, t=%d%s", f->n_tokens, f->threads, perf_badge(f->reduce));
-    else snprintf(title, sizeof title, f ? "where 1 token goes, t=%d%s" : "where 1 token goes", f ? f->threads : 0, f ? perf_badge(f->reduce) : "");
+    if (f && f->prefill) snprintf(title, sizeof title, "where a prefill of %d goes, t=%d%s", f->n_tokens, f->threads, tui_perf_ways(f->ways));
+    else snprintf(title, sizeof title, f ? "where 1 token goes, t=%d%s" : "where 1 token goes", f ? f->threads : 0, f ? tui_perf_ways(f->ways) : "");
     struct tui_area in = perf_pane(v, a, PERF_STEPS, title, NULL);
     if (!f) { perf_nothing(in, "w puts a clock on every step of a pass, in every thread."); return; }
     tui_perf_sum(&s, f);
@@ -220,11 +220,17 @@ static int draw_moment(const struct perf_view *v, const struct tui_perf_profile 
 
 /* What the cause may be, where the shapes say so. */
 static void explain(const struct perf_view *v, const struct tui_perf_profile *f, int worst, char *out, size_t size) {
-    int heads = v->perf->config.n_head, t = f->threads;
+    const struct cut_config *c = &v->perf->config;
+    bool by_heads = f->ways & TUI_PERF_BY_HEADS;
+    int t = f->threads, items = by_heads ? c->n_head : c->n_head_kv;
+    const char *what = by_heads ? "heads" : "KV groups";
     out[0] = 0;
-    if (f->step[worst].kind == TUI_PERF_ATTENTION && t > 1 && heads % t)
-        snprintf(out, size, "%d heads over %d threads: %d of them get%s one more than the others, who wait.", heads, t, heads % t, heads % t == 1 ? "s" : "");
-    else if (f->reduce == CUT_REDUCE_SPLIT_K && t > 1 && !f->prefill)
+    if (f->step[worst].kind == TUI_PERF_ATTENTION && !f->prefill && items && items < t)
+        snprintf(out, size, "%d %s over %d threads: %d have nothing to do.%s", items, what, t, t - items, by_heads ? "" : " Try :split attn=heads, and look again.");
+    else if (f->step[worst].kind == TUI_PERF_ATTENTION && !f->prefill && t > 1 && items % t)
+        snprintf(out, size, "%d %s over %d threads: %d of them get%s one more than the others, who wait.%s", items, what, t, items % t,
+                 items % t == 1 ? "s" : "", by_heads ? "" : " Try :split attn=heads.");
+    else if (f->ways & TUI_PERF_SPLIT_K && t > 1 && !f->prefill)
         snprintf(out, size, "Sums are divided: threads meet once more inside each product, to add their parts, and that wait counts as work here.");
     else if (f->load) snprintf(out, size, "A load competes (%s): who shares its processor is late, and all wait for that one.", tui_perf_load_name(f->load));
     else if (t > v->perf->machine.cpus)
@@ -245,7 +251,7 @@ void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     struct window win = window_of(v, f, first, end, a.w - 2 - LABEL_W - SHARE_W > 1 ? a.w - 2 - LABEL_W - SHARE_W : 1);
     if (v->zoom) perf_figure(v, b, "%.1f-%.1f us, %.0fx", (win.from - win.t0) * 1e-3, (win.from - win.t0 + win.column * win.w) * 1e-3, ldexp(1, v->zoom));
     else perf_figure(v, b, "%s", tui_time(win.all * 1e-9, t1));
-    snprintf(title, sizeof title, "%d thread%s%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", perf_badge(f->reduce), v->layer == f->n_layer ? "after the layers" : where, b);
+    snprintf(title, sizeof title, "%d thread%s%s, %s, %s", f->threads, f->threads == 1 ? "" : "s", tui_perf_ways(f->ways), v->layer == f->n_layer ? "after the layers" : where, b);
     char place[TUI_PERF_WHERE + 24] = "";
     if (f->where[0]) snprintf(place, sizeof place, "on %s%s", f->where, f->load ? ", loaded, the slowest" : "");
     else if (f->load) snprintf(place, sizeof place, "loaded, the slowest pass");

@@ -87,11 +87,11 @@ void perf_draw_plot(struct perf_view *v, struct tui_area a) {
     int count[TUI_PERF_POINTS], n = perf_counts(p, count), best;
     struct cut_usl fit;
     char why[160];
-    bool brief = a.w < 60 && (p->pin.n || p->load || p->reduce);
+    bool brief = a.w < 60 && (p->pin.n || p->load || p->ways);
     snprintf(title, sizeof title, "%s tok/s%s", unit_of(p), brief ? "" : " by threads");
     int n_right = a.w < 60 && (p->pin.n || p->load) ? 0 : snprintf(right, sizeof right, "%s %s ", p->type, cut_tier_name(p->tier));
-    snprintf(right + n_right, sizeof right - (size_t)n_right, "%s%s%s%s", p->reduce == CUT_REDUCE_SPLIT_K ? "split-k " : "", p->pin.n ? "on " : "",
-             tui_perf_pin_text(&p->pin, where), !p->load ? "" : p->pin.n ? ", loaded" : "loaded");
+    snprintf(right + n_right, sizeof right - (size_t)n_right, "%s%s%s%s%s", p->ways ? tui_perf_ways(p->ways) + 2 : "", p->ways ? " " : "",
+             p->pin.n ? "on " : "", tui_perf_pin_text(&p->pin, where), !p->load ? "" : p->pin.n ? ", loaded" : "loaded");
     right[strlen(right) - (right[0] && right[strlen(right) - 1] == ' ')] = 0;
     struct tui_area in = perf_pane(v, a, PERF_SWEEP, title, right);
     if (!n) { perf_nothing(in, "t measures the speed with 1, 2, .. threads; b measures everything there is on this screen."); return; }
@@ -146,7 +146,7 @@ static int draw_effect(const struct perf_view *v, struct tui_area in, int y) {
     char b[32], by[TUI_PERF_WHERE + 32] = "", where[TUI_PERF_WHERE];
     if (p->pin.n) snprintf(by, sizeof by, "on %.18s%s", tui_perf_pin_text(&p->pin, where), p->load ? ", " : "");
     if (p->load) strcat(by, "loaded");
-    if (p->reduce == CUT_REDUCE_SPLIT_K) strcat(by, by[0] ? perf_badge(p->reduce) : "split-k");
+    if (p->ways) strcat(by, tui_perf_ways(p->ways) + (by[0] ? 0 : 2));
     if (!by[0] || y >= in.h) return y;
     if (!now || !free_) {
         tui_textf(in, 1, y, TUI_DIM, now ? "%s: without, t=%d is not known" : "%s: t=%d not measured yet", by, p->threads);
@@ -156,7 +156,7 @@ static int draw_effect(const struct perf_view *v, struct tui_area in, int y) {
     bool real = cut_rank_test(now->at.tps.run, now->at.tps.n, free_->at.tps.run, free_->at.tps.n) < 0.05;
     tui_style st = !real || !v->times ? TUI_TEXT : change > 0 ? TUI_GOOD | TUI_BOLD : TUI_BAD | TUI_BOLD;
     int x = tui_textf(in, 1, y, st, "%s: %s", by, perf_figure(v, b, "%+.1f%%", change));
-    if (v->times) tui_text_fit(in, x, in.w, y, TUI_DIM, in.w < 44 ? real ? "" : " (noise)" : !real ? " (within noise)" : p->pin.n || p->load ? " of free and quiet" : " of rows");
+    if (v->times) tui_text_fit(in, x, in.w, y, TUI_DIM, in.w < 44 ? real ? "" : " (noise)" : !real ? " (within noise)" : p->pin.n || p->load ? " of free and quiet" : " of the default");
     return y + 1;
 }
 
@@ -177,7 +177,7 @@ static int draw_verdict(const struct perf_view *v, struct tui_area in, int y) {
     }
     if (same >= 0 && y < in.h) {
         if (same) tui_text(in, 1, y++, TUI_TEXT, in.w < 44 ? "same bytes for every t: yes" : "logits: the same bytes for every t: yes");
-        else if (p->reduce == CUT_REDUCE_SPLIT_K) tui_textf(in, 1, y++, TUI_WARN, "other bytes with t = %d (=)", differs);
+        else if (p->ways & TUI_PERF_SPLIT_K) tui_textf(in, 1, y++, TUI_WARN, "other bytes with t = %d (=)", differs);
         else tui_textf(in, 1, y++, TUI_BAD, "same bytes: no, t=%d differs (=)", differs);
     }
     return y;
@@ -196,7 +196,7 @@ void perf_draw_table(struct perf_view *v, struct tui_area a) {
     if (!n) return;
     tui_text(in, 0, 0, TUI_DIM, wide ? "   t   tok/s    +-   eff   GB/s barrier ms/tok" : "    t    tok/s   eff  GB/s wait");
     double one = count[0] == 1 ? tui_perf_find(p, p->prefill, p->tier, 1, 0)->at.tps.median : 0;
-    int below = p->pin.n || p->load || p->reduce ? 6 : 5, rows = in.h - 1 - below < 3 ? 3 : in.h - 1 - below;
+    int below = p->pin.n || p->load || p->ways ? 6 : 5, rows = in.h - 1 - below < 3 ? 3 : in.h - 1 - below;
     if (rows > n) rows = n;
     v->table.n = n;
     tui_list_show(&v->table, rows);

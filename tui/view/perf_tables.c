@@ -23,7 +23,7 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
     int depth[TUI_PERF_POINTS], n = depths(p, depth, TUI_PERF_POINTS);
     char right[64], b[32];
-    snprintf(right, sizeof right, "decode, t=%d, %s%s", p->threads, cut_tier_name(p->tier), perf_badge(p->reduce));
+    snprintf(right, sizeof right, "decode, t=%d, %s%s", p->threads, cut_tier_name(p->tier), tui_perf_ways(p->ways));
     struct tui_area in = perf_pane(v, a, PERF_CONTEXT, "longer contexts", v->times ? right : NULL);
     const struct tui_perf_point *none = tui_perf_find(p, false, p->tier, p->threads, 0);
     if (n < 2 || !none) { perf_nothing(in, "c measures decode behind longer and longer contexts, beside what its bytes and flops predict."); return; }
@@ -64,7 +64,7 @@ void perf_draw_batch(struct perf_view *v, struct tui_area a) {
     const struct tui_perf_point *q[MOST];
     int n = batches(p, q, MOST);
     char right[64], b[32], bytes[16];
-    snprintf(right, sizeof right, "decode, t=%d, %s%s", p->threads, cut_tier_name(p->tier), perf_badge(p->reduce));
+    snprintf(right, sizeof right, "decode, t=%d, %s%s", p->threads, cut_tier_name(p->tier), tui_perf_ways(p->ways));
     struct tui_area in = perf_pane(v, a, PERF_BATCH, "sequences together", v->times ? right : NULL);
     if (n < 2 || q[0]->seqs != 1) {
         perf_nothing(in, "m measures 1, 2, .. 16 sequences that decode together, a token each in a pass: the weights are read once for all.");
@@ -102,7 +102,7 @@ void perf_draw_batch(struct perf_view *v, struct tui_area a) {
 void perf_draw_kernels(struct perf_view *v, struct tui_area a) {
     const struct tui_perf *p = v->perf;
     char title[64], b[32];
-    snprintf(title, sizeof title, "kernels: %s, t=%d%s", p->prefill ? "prefill" : "decode", p->threads, perf_badge(p->reduce));
+    snprintf(title, sizeof title, "kernels: %s, t=%d%s", p->prefill ? "prefill" : "decode", p->threads, tui_perf_ways(p->ways));
     struct tui_area in = perf_pane(v, a, PERF_KERNELS, v->times ? title : "kernels", NULL);
     const struct tui_perf_point *ref = tui_perf_find(p, p->prefill, CUT_TIER_REF, p->threads, 0);
     double most = 0;
