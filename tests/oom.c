@@ -55,7 +55,7 @@ static enum cut_status live_a_life(const char *path, struct cut_err *err) {
     enum cut_status st = cut_model_open(&m, path, CUT_MODEL_NO_MMAP, err);
     if (!st) st = cut_vocab_encode(cut_model_vocab(m), "abc and so on", 13, CUT_ENCODE_BOS, &ids, &n, err);
     if (!st) st = cut_pool_new(&pool, 2, err);
-    struct cut_session_opts o = { .n_ctx = 64, .keep = true, .n_batch = 4, .pool = pool };
+    struct cut_session_opts o = { .n_ctx = 64, .keep = true, .n_batch = 4, .reduce = CUT_REDUCE_SPLIT_K, .pool = pool };
     if (!st) st = cut_session_new(&s, m, &o, err);
     if (!st) st = cut_sampler_new(&sampler, cut_model_config(m)->n_vocab, &cut_sampler_defaults, err);
     if (!st) {

@@ -19,7 +19,8 @@ static void side_done(struct side *d) {
 static enum cut_status side_init(struct side *d, const struct cut_model *m, const struct cut_same_side *o, int tokens, bool keep,
                                  struct cut_err *err) {
     enum cut_status st = cut_pool_new(&d->pool, o->threads, err);
-    struct cut_session_opts so = { .n_ctx = tokens + 1, .kv_type = CUT_F16, .tier = o->tier, .reduce = o->reduce, .attn = o->attn, .keep = keep, .pool = d->pool };
+    struct cut_session_opts so = { .n_ctx = tokens + 1, .kv_type = CUT_F16, .tier = o->tier, .reduce = o->reduce, .attn = o->attn,
+                                  .keep = keep, .pool = d->pool };
     if (!st) st = cut_session_new(&d->s, m, &so, err);
     if (st) side_done(d);
     return st;

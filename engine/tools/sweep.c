@@ -114,7 +114,8 @@ enum cut_status cut_sweep_one(const struct cut_model *m, const struct cut_sweep_
                         (int)CUT_LEN(point.tps.run));
     int n_seq = cut_max(1, o->n_seq);
     if (o->prefill && n_seq > 1) return cut_fail(err, CUT_EUSAGE, "a prefill of %d sequences: prefill is measured with one", n_seq);
-    struct cut_session_opts so = { .n_ctx = o->depth + o->tokens, .n_seq = n_seq, .kv_type = CUT_F16, .tier = o->tier, .reduce = o->reduce, .attn = o->attn };
+    struct cut_session_opts so = { .n_ctx = o->depth + o->tokens, .n_seq = n_seq, .kv_type = CUT_F16, .tier = o->tier,
+                                   .reduce = o->reduce, .attn = o->attn };
     enum cut_status st = cut_pool_new(&pool, o->threads, err);
     if (!st) st = cut_pool_pin(pool, o->cpu, o->n_cpu, err);
     so.pool = pool;

@@ -226,7 +226,8 @@ static void explain(const struct perf_view *v, const struct tui_perf_profile *f,
     const char *what = by_heads ? "heads" : "KV groups";
     out[0] = 0;
     if (f->step[worst].kind == TUI_PERF_ATTENTION && !f->prefill && items && items < t)
-        snprintf(out, size, "%d %s over %d threads: %d have nothing to do.%s", items, what, t, t - items, by_heads ? "" : " Try :split attn=heads, and look again.");
+        snprintf(out, size, "%d %s over %d threads: %d ha%s nothing to do.%s", items, what, t, t - items, t - items == 1 ? "s" : "ve",
+                 by_heads ? "" : " Try :split attn=heads, and look again.");
     else if (f->step[worst].kind == TUI_PERF_ATTENTION && !f->prefill && t > 1 && items % t)
         snprintf(out, size, "%d %s over %d threads: %d of them get%s one more than the others, who wait.%s", items, what, t, items % t,
                  items % t == 1 ? "s" : "", by_heads ? "" : " Try :split attn=heads.");
