@@ -257,10 +257,10 @@ static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
     w->n_items = 0;                            /* it was to be measured where threads ran until now */
     w->now.pin = a->pin;
     if (!a->pin.n) return;
-    struct item it = point(w, a->quick, w->now.prefill);
-    it.pin = (struct tui_perf_pin){ 0 };
-    if (!w->noise) plan(w, it);
-    it.pin = a->pin;
+    struct item it = point(w, a->quick, w->now.prefill), bare = it;
+    bare.pin = (struct tui_perf_pin){ 0 };
+    bare.ways = 0;
+    if (!w->noise) plan(w, bare);
     plan(w, it);
 }
 
@@ -270,8 +270,9 @@ static void divide(struct tui_perf_work *w, const struct tui_perf_ask *a) {
     w->now.ways = (w->now.ways & ~a->mask) | (a->ways & a->mask);
     struct item it = point(w, a->quick, w->now.prefill), bare = it;
     bare.ways = 0;
+    bare.pin = (struct tui_perf_pin){ 0 };
     plan_peaks(w, a->quick, false);
-    plan(w, bare);
+    if (!w->noise) plan(w, bare);
     plan(w, it);
     plan_steps(w, a->quick, w->now.prefill);
 }

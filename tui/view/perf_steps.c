@@ -208,7 +208,7 @@ static int draw_moment(const struct perf_view *v, const struct tui_perf_profile 
     if (x >= win->w) x = win->w - 1;
     double now = win->from + (x + 0.5) * win->column;
     while (i + 1 < end && now >= (double)f->step[i].t1) i++;
-    if (!v->times) { tui_text(in, 1, y, TUI_DIM, "h, l move the cursor; z, Z zoom"); return y + 1; }
+    if (!v->times) return y;
     tui_put(in, LABEL_W + x, y, TUI_FOCUS | TUI_BOLD, '^');
     const struct cut_span *s = &f->span[i * f->threads + t];
     char text[160];
@@ -269,6 +269,7 @@ void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     else tui_text(in, 1, y++, TUI_TEXT, "one thread waits for nobody");
     explain(v, f, worst, cause, sizeof cause);
     if (v->times && cause[0]) y = tui_text_wrap(tui_part(in, 1, 0, in.w - 2, in.h), y, TUI_DERIVED, cause);
+    if (focused && in.h - y > 3) tui_text(in, 1, in.h - 2, TUI_DIM, "h l cursor   j k thread   z Z zoom   [ ] layer   s a load");
     if (in.h - y > 2)
         tui_text(in, 1, in.h - 1, TUI_DIM, "Q qkv  A attention  O out  G gate+up  D down  L output  n norm  r rest");
 }
