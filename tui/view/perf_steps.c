@@ -256,7 +256,7 @@ void perf_draw_gantt(struct perf_view *v, struct tui_area a) {
     char place[TUI_PERF_WHERE + 24] = "";
     if (f->where[0]) snprintf(place, sizeof place, "on %s%s", f->where, f->load ? ", loaded, the slowest" : "");
     else if (f->load) snprintf(place, sizeof place, "loaded, the slowest pass");
-    struct tui_area in = perf_pane(v, a, PERF_GANTT, title, place[0] ? place : a.w >= 70 ? "letter: works  dot: waits" : NULL);
+    struct tui_area in = perf_pane(v, a, PERF_GANTT, title, place[0] ? place : a.w >= 70 && !v->zoom ? "letter: works  dot: waits" : NULL);
     double share = 0;
     int worst = worst_barrier(f, first, end, &share), focused = v->focus == PERF_GANTT, below = focused ? 5 : 3;
     int rows = f->threads + 1 < in.h - below ? f->threads + 1 : in.h - below;
