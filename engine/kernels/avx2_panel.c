@@ -189,11 +189,6 @@ INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i
     }
 }
 
-/* One token: memory is asked for what comes AHEAD. */
-INLINE void ask(const char *now, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(now + AHEAD + i, _MM_HINT_T0);
-}
-
 /* ---- super-blocks */
 
 /* The scale of eight rows, each twice, in 16 bits. */
@@ -297,6 +292,7 @@ INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, st
         __m256 sum[TILE_T];
         UNROLL for (int t = 0; t < T; t++) sum[t] = _mm256_setzero_ps();
         for (int c = 0; c < k; c += cut_panel_columns(f), group += cut_panel_group(f), at = next_group(f, at)) {
+            if (!half) ask(T, group, cut_panel_group(f));
             if (f.super) super_block(f, T, group, half, at, sum);
             else small_block(f, T, group, half, at, sum);
         }
@@ -306,7 +302,7 @@ INLINE void panel_of(struct cut_panel_form f, const int T, const char *panel, st
 
 /* One token: both halves of a block before the next, or memory would be waited for by one and idle during the other. */
 INLINE void group_of_one(struct cut_panel_form f, const char *group, struct tokens x, __m256 sum[2]) {
-    ask(group, f.super ? cut_panel_codes(f) : cut_panel_group(f));
+    ask(1, group, f.super ? cut_panel_codes(f) : cut_panel_group(f));
     if (!f.super) {
         UNROLL for (int half = 0; half < 2; half++) small_block(f, 1, group, half, x, sum + half);
         return;
@@ -314,7 +310,7 @@ INLINE void group_of_one(struct cut_panel_form f, const char *group, struct toke
     __m256i acc[2];
     UNROLL for (int half = 0; half < 2; half++) begin_super(f, 1, group, half, x, acc + half, sum + half);
     for (int b = 0; b < 8; b++) {
-        ask(group + cut_panel_codes(f) + (size_t)b * cut_panel_block(f), cut_panel_block(f));
+        ask(1, group + cut_panel_codes(f) + (size_t)b * cut_panel_block(f), cut_panel_block(f));
         UNROLL for (int half = 0; half < 2; half++) add_block(f, 1, group, half, b, x, acc + half);
     }
     UNROLL for (int half = 0; half < 2; half++) end_super(1, group, half, x, acc + half, sum + half);

@@ -62,6 +62,7 @@ INLINE void tile(const char *w, size_t w_stride, int n, const char *x, const int
     size_t at = 0, whole = (size_t)(k / LANES) * 64;
     for (; at < whole; at += 64) {
         __m512i wv[4];
+        if (T > 1) UNROLL for (int r = 0; r < 4; r++) _mm_prefetch(w + 4 * (w_stride + at) + 64 * r, _MM_HINT_T1);
         UNROLL for (int r = 0; r < 4; r++) wv[r] = _mm512_loadu_si512(row[r] + at);
         UNROLL for (int t = 0; t < T; t++) {
             __m512i xv = _mm512_load_si512(x + (size_t)t * x_stride + at);

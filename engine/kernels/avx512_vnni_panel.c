@@ -62,11 +62,6 @@ INLINE void dots(struct cut_panel_form f, const int T, const int i0, const int i
     }
 }
 
-/* One token: memory is asked for what comes AHEAD, block by block. */
-INLINE void ask(const char *now, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(now + AHEAD + i, _MM_HINT_T0);
-}
-
 /* ---- super-blocks */
 
 INLINE __m512 scale_of(struct cut_panel_form f, const char *scales) {
@@ -101,9 +96,9 @@ INLINE void super_block(struct cut_panel_form f, const int T, const char *group,
     __m512 y[TILE_T];
     __m512i acc[TILE_T];
     UNROLL for (int t = 0; t < T; t++) y[t] = _mm512_setzero_ps();
-    if (T == 1) ask(group, cut_panel_codes(f));
+    ask(T, group, cut_panel_codes(f));
     for (int b = 0; b < 8; b++) {
-        if (T == 1) ask(block, cut_panel_block(f));
+        ask(T, block, cut_panel_block(f));
         UNROLL for (int p = 0; p < f.parts; p++) {
             dots(f, T, p * 4, (p + 1) * 8 / f.parts, block, x, acc);
             __m512 s = scale_of(f, scales);
@@ -123,7 +118,7 @@ INLINE void super_block(struct cut_panel_form f, const int T, const char *group,
 /* ---- blocks of 32 with a float16 scale. With an offset, `made` is the activations' scale times their sum. */
 INLINE void small_block(struct cut_panel_form f, const int T, const char *group, struct tokens x, __m512 *sum) {
     __m512i acc[TILE_T];
-    if (T == 1) ask(group, cut_panel_group(f));
+    ask(T, group, cut_panel_group(f));
     dots(f, T, 0, 8, group + cut_panel_codes(f), x, acc);
     __m512 d = halves(group);
     UNROLL for (int t = 0; t < T; t++)

@@ -150,8 +150,11 @@ INLINE void dot_tile(enum cut_type type, struct rows w, int n, struct rows x, co
     for (int t = 0; t < T; t++)
         for (int r = 0; r < 4; r++) sum[t][r] = v_zero();
 
+    const size_t step = W * (type == CUT_F32 ? sizeof(float) : sizeof(uint16_t));
+    const char *next = row_at(w, 4);
     int c = 0;
-    for (; c + W <= k; c += W) {
+    for (; c + W <= k; c += W, next += 4 * step) {
+        if (T > 1) for (size_t i = 0; i < 4 * step; i += 64) __builtin_prefetch(next + i, 0, 2);
         for (int t = 0; t < T; t++) xv[t] = v_load((const float *)row_at(x, t) + c);
         for (int r = 0; r < 4; r++) {
             vf wv = load_lanes(type, wr[r], c);

@@ -4,10 +4,19 @@
 #include "engine/kernels/panel.h"
 
 enum { CHUNK = 8,              /* panels that stay in the second-level cache while the tokens pass */
-       AHEAD = 128 };          /* bytes from where a single token is to where memory is asked; further is the hardware's business */
+       AHEAD = 128,            /* bytes from where a single token is to where memory is asked; further is the hardware's business */
+       AHEAD_MANY = 8192 };    /* and from where several are: they go too slowly for the hardware to take it for a run */
 
 /* What is read of T tokens: their q8 rows, at one distance from each other; and at that distance what is made of their sums. */
 struct tokens { const char *q, *d, *s, *made; size_t stride; };
+
+/* T tokens are at `now`: ask memory for as many bytes as they read next, for several into the second-level cache. */
+INLINE void ask(const int T, const char *now, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) {
+        if (T == 1) _mm_prefetch(now + AHEAD + i, _MM_HINT_T0);
+        else _mm_prefetch(now + AHEAD_MANY + i, _MM_HINT_T1);
+    }
+}
 
 /* What the products need of the activations' sums, for one token: to `made`. */
 INLINE void make(struct cut_panel_form f, void *made, const void *x, int k);

@@ -39,8 +39,8 @@ INLINE __m256i tile_codes(enum cut_type type, const char *group, __m256i signs, 
     return is_signed(type) ? _mm256_add_epi8(v, _mm256_set1_epi8((char)tile_zero(type))) : v;
 }
 
-/* A group of N rows; those beyond `rows` repeat the last one, and their results are not stored. */
-INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int rows, char *tile) {
+/* A group of N rows; those beyond `rows` repeat the last one, and their results are not stored. As many bytes are asked for at `next`. */
+INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int rows, char *tile, const char *next) {
     const struct tile_form f = form_of(type);
     const size_t bytes = tile_bytes(f);
     for (int r = 0; r < N; r += 8) {
@@ -50,8 +50,9 @@ INLINE void unpack_group(enum cut_type type, const char *w, size_t stride, int r
             group[i] = w + (size_t)cut_min(r + i, rows - 1) * stride;
             signs[i] = signs256(type, group[i]);
         }
-        for (int b = 0; b < 8; b++) {
+        for (int b = 0; b < 8; b++, next += group_bytes(type)) {
             __m256i v[8];
+            for (size_t i = 0; i < group_bytes(type); i += 64) _mm_prefetch(next + i, _MM_HINT_T1);
             if (has_grid(type)) {
 #pragma GCC unroll 1           /* a table looked up eight times is enough code */
                 for (int i = 0; i < 8; i++) v[i] = tile_codes(type, group[i], signs[i], b);
@@ -86,7 +87,7 @@ INLINE void unpack_end(enum cut_type type, const char *w, size_t stride, int row
         memcpy(whole[r], w + (size_t)r * stride, bytes);
         memset(whole[r] + bytes, 0, sizeof *whole - bytes);
     }
-    unpack_group(type, whole[0], sizeof *whole, rows, tile);
+    unpack_group(type, whole[0], sizeof *whole, rows, tile, whole[0]);
 }
 
 /* Blocks of N unpacked rows of k columns: whole groups. */
@@ -94,8 +95,10 @@ INLINE int tile_blocks(int k) { return (int)cut_round_up((size_t)k / 32, 8); }
 
 INLINE void unpack_rows(enum cut_type type, const char *w, size_t stride, int rows, int k, char *tile) {
     const size_t bytes = tile_bytes(form_of(type));
+    const char *next = w + N * stride;
     int b = 0;
-    for (; b + 8 <= k / 32; b += 8, w += group_bytes(type)) unpack_group(type, w, stride, rows, tile + (size_t)b * bytes);
+    for (; b + 8 <= k / 32; b += 8, w += group_bytes(type), next += N * group_bytes(type))
+        unpack_group(type, w, stride, rows, tile + (size_t)b * bytes, next);
     if (b < k / 32 && whole_of(type) < 256) unpack_end(type, w, stride, rows, k / 32 - b, tile + (size_t)b * bytes);
 }
 
