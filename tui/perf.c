@@ -6,59 +6,23 @@
 #include <string.h>
 #include <time.h>
 
-#include "tui/perf_work.h"
+#include "tui/perf_plan.h"
 #include "tui/screen/mem.h"
-
-enum { MOST_ITEMS = 64 };
-#ifdef __clang__
-#define COMPILER __VERSION__           /* begins with its name */
-#else
-#define COMPILER "gcc " __VERSION__
-#endif
-
-enum item_kind { ITEM_PEAKS, ITEM_POINT, ITEM_STEPS, ITEM_COUNT, ITEM_SAME, ITEM_LOAD, ITEM_HASH, ITEM_SAVE, ITEM_COMPARE, ITEM_CODE };
-struct item {
-    enum item_kind kind;
-    bool prefill, quick, logits;  /* logits: of a ladder, compare with the reference's */
-    enum cut_tier tier;
-    int threads, depth, seqs, tokens, rounds;
-    unsigned ways;
-    struct tui_perf_pin pin;
-    enum tui_perf_load load;           /* of ITEM_LOAD: begin it */
-    struct tui_perf_kernel code;       /* of ITEM_CODE */
-    double cost;                       /* about how long it takes, in any unit */
-    char path[4096];                   /* of a comparison */
-};
-
-struct tui_perf_work {
-    struct tui_perf_host host;
-    struct tui_perf now;               /* what is published, less the job */
-    struct item *item;                 /* [MOST_ITEMS]; item[0] is measured next */
-    int n_items, n_new;                /* n_new: added by what is being asked for */
-    double cost_done, cost_all, since; /* of this plan */
-    bool stopped;
-    struct tui_perf_noise *noise;      /* the load under way; NULL: none */
-    float *ref[2], *other;             /* logits of the reference kernels, by mode; room for others' */
-    char hash[65];                     /* of the weights; empty: not known */
-    /* of the slice under way */
-    double item_since, part;
-    char what[64];
-};
 
 struct tui_perf_work *tui_perf_work_new(void) {
     struct tui_perf_work *w = tui_alloc(1, sizeof *w);
-    w->item = tui_alloc(MOST_ITEMS, sizeof *w->item);
+    w->item = tui_alloc(TUI_PERF_ITEMS, sizeof *w->item);
     return w;
 }
 
-static void end_noise(struct tui_perf_work *w) {
+void tui_perf_end_noise(struct tui_perf_work *w) {
     tui_perf_noise_end(w->noise);
     w->noise = NULL;
     w->now.load = TUI_PERF_QUIET;
 }
 
 static void forget(struct tui_perf_work *w) {
-    end_noise(w);
+    tui_perf_end_noise(w);
     for (int i = 0; i < 2; i++) {
         tui_perf_profile_free(w->now.profile[i]);
         free(w->ref[i]);
@@ -80,7 +44,7 @@ void tui_perf_work_free(struct tui_perf_work *w) {
 }
 
 /* As much as a pass reads, so that caches help as they help the model. */
-static uint64_t bytes_to_read(const struct tui_perf *n) {
+uint64_t tui_perf_bytes_to_read(const struct tui_perf *n) {
     const uint64_t most = 256u << 20, bytes = n->config.weight_bytes;
     return bytes < 1u << 20 ? 1u << 20 : bytes > most ? most : bytes;
 }
@@ -103,7 +67,7 @@ void tui_perf_work_host(struct tui_perf_work *w, const struct tui_perf_host *h) 
     n->decode_tokens = clamp(2e9 / (double)(n->config.weight_bytes + 1), 4, 64);
     n->prefill_tokens = clamp(6e10 / (double)(n->config.n_params + 1), 32, 256);
     tui_perf_machine_read(&n->machine);
-    n->peaks_bytes = bytes_to_read(n);
+    n->peaks_bytes = tui_perf_bytes_to_read(n);
     struct tui_perf_kept *kept = tui_alloc(1, sizeof *kept);
     if (tui_perf_peaks_read(kept, &n->machine, n->peaks_bytes)) {
         n->peaks = kept->peaks;
@@ -117,7 +81,7 @@ bool tui_perf_idle(const struct tui_perf_work *w) { return !w->n_items; }
 
 /* ---- the plan */
 
-static double cost_of(const struct tui_perf_work *w, const struct item *it) {
+static double cost_of(const struct tui_perf_work *w, const struct tui_perf_item *it) {
     double bytes = (double)w->now.config.weight_bytes, second = 8e9, slow = it->tier == CUT_TIER_REF ? 12 : 1;
     int threads = it->threads < w->now.machine.cpus ? it->threads : w->now.machine.cpus;
     if (it->kind == ITEM_PEAKS) return it->quick ? 0.01 : 1.5;
@@ -129,14 +93,14 @@ static double cost_of(const struct tui_perf_work *w, const struct item *it) {
     return 0.02 + passes * bytes * slow / (second * threads);
 }
 
-static bool alike(const struct item *a, const struct item *b) {
+static bool alike(const struct tui_perf_item *a, const struct tui_perf_item *b) {
     return a->kind == b->kind && a->prefill == b->prefill && a->tier == b->tier && a->threads == b->threads && a->depth == b->depth &&
            a->seqs == b->seqs && a->ways == b->ways && a->logits == b->logits && a->tokens == b->tokens && a->load == b->load &&
            tui_perf_same_kernel(&a->code, &b->code) && !memcmp(&a->pin, &b->pin, sizeof a->pin) && !strcmp(a->path, b->path);
 }
 
 /* At the end; from where it stood, if the plan had it already. */
-static void plan(struct tui_perf_work *w, struct item it) {
+static void plan(struct tui_perf_work *w, struct tui_perf_item it) {
     int i = 0;
     while (i < w->n_items && !alike(&w->item[i], &it)) i++;
     if (i >= w->n_items - w->n_new && i < w->n_items) return;          /* asked for just now */
@@ -144,7 +108,7 @@ static void plan(struct tui_perf_work *w, struct item it) {
         w->cost_all -= w->item[i].cost;
         memmove(&w->item[i], &w->item[i + 1], (size_t)(--w->n_items - i) * sizeof *w->item);
     }
-    if (w->n_items == MOST_ITEMS) return;
+    if (w->n_items == TUI_PERF_ITEMS) return;
     if (!w->n_items) {
         w->cost_done = w->cost_all = 0;
         w->since = cut_clock();
@@ -159,7 +123,7 @@ static void plan(struct tui_perf_work *w, struct item it) {
 static void new_first(struct tui_perf_work *w) {
     int old = w->n_items - w->n_new;
     if (old && w->n_new) {
-        struct item *both = tui_alloc((size_t)w->n_items, sizeof *both);
+        struct tui_perf_item *both = tui_alloc((size_t)w->n_items, sizeof *both);
         memcpy(both, w->item + old, (size_t)w->n_new * sizeof *both);
         memcpy(both + w->n_new, w->item, (size_t)old * sizeof *both);
         memcpy(w->item, both, (size_t)w->n_items * sizeof *both);
@@ -168,22 +132,22 @@ static void new_first(struct tui_perf_work *w) {
 }
 
 /* A point of what is set now. */
-static struct item point(const struct tui_perf_work *w, bool quick, bool prefill) {
+static struct tui_perf_item point(const struct tui_perf_work *w, bool quick, bool prefill) {
     int tokens = prefill ? w->now.prefill_tokens : w->now.decode_tokens;
-    return (struct item){ .kind = ITEM_POINT, .prefill = prefill, .quick = quick, .tier = w->now.tier,
+    return (struct tui_perf_item){ .kind = ITEM_POINT, .prefill = prefill, .quick = quick, .tier = w->now.tier,
                           .threads = w->now.threads, .seqs = 1, .tokens = tokens, .rounds = quick ? 2 : 5,
                           .ways = w->now.ways, .pin = w->now.pin };
 }
 
 /* What a machine can do at most shows only when nothing competes. */
 static void plan_peaks(struct tui_perf_work *w, bool quick, bool again) {
-    if ((again || !w->now.peaks.n || (w->now.peaks_busy && !quick)) && !w->noise) plan(w, (struct item){ .kind = ITEM_PEAKS, .quick = quick });
+    if ((again || !w->now.peaks.n || (w->now.peaks_busy && !quick)) && !w->noise) plan(w, (struct tui_perf_item){ .kind = ITEM_PEAKS, .quick = quick });
 }
 
 /* Every count up to 4, then fewer and fewer; and a little more than there are processors, to see what that does. */
 static void plan_threads(struct tui_perf_work *w, bool quick) {
     int cpus = quick ? 2 : w->now.machine.cpus;
-    struct item it = point(w, quick, w->now.prefill);
+    struct tui_perf_item it = point(w, quick, w->now.prefill);
     for (int t = 1; t <= cpus; t += t < 4 ? 1 : t < 16 ? 2 : t < 32 ? 4 : t < 128 ? 8 : 16) {
         it.threads = t;
         plan(w, it);
@@ -199,14 +163,14 @@ static void plan_threads(struct tui_perf_work *w, bool quick) {
 
 static void plan_steps(struct tui_perf_work *w, bool quick, bool prefill) {
     plan_peaks(w, quick, false);
-    struct item it = point(w, quick, prefill);
+    struct tui_perf_item it = point(w, quick, prefill);
     it.kind = ITEM_STEPS;
     it.rounds = quick ? 1 : prefill ? 5 : 15;
     plan(w, it);
 }
 
 static void plan_context(struct tui_perf_work *w, bool quick) {
-    struct item it = point(w, quick, false);
+    struct tui_perf_item it = point(w, quick, false);
     int room = w->now.config.n_ctx_train < 4096 ? w->now.config.n_ctx_train : 4096, last = -1;
     room -= it.tokens;
     for (int i = 0; i <= 4; i++) {
@@ -217,26 +181,26 @@ static void plan_context(struct tui_perf_work *w, bool quick) {
 }
 
 static void plan_batch(struct tui_perf_work *w, bool quick) {
-    struct item it = point(w, quick, false);
+    struct tui_perf_item it = point(w, quick, false);
     for (it.seqs = 1; it.seqs <= (quick ? 2 : 16); it.seqs *= 2) plan(w, it);
 }
 
 static void plan_kernels(struct tui_perf_work *w, bool quick) {
-    struct item it = point(w, quick, w->now.prefill);
+    struct tui_perf_item it = point(w, quick, w->now.prefill);
     it.logits = true;
     for (int t = CUT_TIER_REF; t < CUT_TIER_COUNT; t++) {
         if (!cut_tier_available((enum cut_tier)t) || (quick && t != CUT_TIER_REF)) continue;
         it.tier = (enum cut_tier)t;
         it.rounds = quick ? 2 : t == CUT_TIER_REF ? 3 : 5;
         plan(w, it);
-        if (!w->now.counted[t] && !quick) plan(w, (struct item){ .kind = ITEM_COUNT, .tier = it.tier });
+        if (!w->now.counted[t] && !quick) plan(w, (struct tui_perf_item){ .kind = ITEM_COUNT, .tier = it.tier });
     }
 }
 
 /* Every count of threads up to 4, then fewer, and one more than there are processors; then the other kernels. */
 static void plan_same(struct tui_perf_work *w, bool quick) {
     int cpus = quick ? 2 : w->now.machine.cpus;
-    struct item it = { .kind = ITEM_SAME, .quick = quick, .tier = w->now.tier, .ways = w->now.ways,
+    struct tui_perf_item it = { .kind = ITEM_SAME, .quick = quick, .tier = w->now.tier, .ways = w->now.ways,
                        .tokens = clamp(3e9 / (double)(w->now.config.n_params + 1), 3, 16) };
     w->now.n_same = 0;
     w->now.same_tokens = it.tokens;
@@ -257,7 +221,7 @@ static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
     w->n_items = 0;                            /* it was to be measured where threads ran until now */
     w->now.pin = a->pin;
     if (!a->pin.n) return;
-    struct item it = point(w, a->quick, w->now.prefill), bare = it;
+    struct tui_perf_item it = point(w, a->quick, w->now.prefill), bare = it;
     bare.pin = (struct tui_perf_pin){ 0 };
     bare.ways = 0;
     if (!w->noise) plan(w, bare);
@@ -268,7 +232,7 @@ static void pin(struct tui_perf_work *w, const struct tui_perf_ask *a) {
 static void divide(struct tui_perf_work *w, const struct tui_perf_ask *a) {
     w->n_items = 0;
     w->now.ways = (w->now.ways & ~a->mask) | (a->ways & a->mask);
-    struct item it = point(w, a->quick, w->now.prefill), bare = it;
+    struct tui_perf_item it = point(w, a->quick, w->now.prefill), bare = it;
     bare.ways = 0;
     bare.pin = (struct tui_perf_pin){ 0 };
     plan_peaks(w, a->quick, false);
@@ -279,7 +243,7 @@ static void divide(struct tui_perf_work *w, const struct tui_perf_ask *a) {
 
 static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *a, char said[160], struct cut_err *err) {
     bool was = w->noise;
-    end_noise(w);
+    tui_perf_end_noise(w);
     w->n_items = 0;                            /* neither half of a plan would be what was asked for */
     if (a->load >= TUI_PERF_LOADS) return cut_fail(err, CUT_EUSAGE, "load %d: there is no such load", (int)a->load);
     if (a->load == TUI_PERF_QUIET) {
@@ -287,12 +251,12 @@ static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *
         return CUT_OK;
     }
     /* Quiet and free first, where that is not known; then beside the load. */
-    struct item it = point(w, a->quick, w->now.prefill), bare = it;
+    struct tui_perf_item it = point(w, a->quick, w->now.prefill), bare = it;
     struct tui_perf_point like = { .prefill = it.prefill, .tier = it.tier, .threads = it.threads, .seqs = 1 };
     bare.ways = 0;
     bare.pin = (struct tui_perf_pin){ 0 };
     if (!tui_perf_undisturbed(&w->now, &like)) plan(w, bare);
-    plan(w, (struct item){ .kind = ITEM_LOAD, .load = a->load });
+    plan(w, (struct tui_perf_item){ .kind = ITEM_LOAD, .load = a->load });
     it.load = a->load;                 /* another point than the quiet one */
     plan(w, it);
     return CUT_OK;
@@ -301,24 +265,15 @@ static enum cut_status load(struct tui_perf_work *w, const struct tui_perf_ask *
 static enum cut_status plan_code(struct tui_perf_work *w, const struct tui_perf_ask *a, struct cut_err *err) {
     if (a->code.type < 0 || a->code.type >= CUT_TYPE_COUNT) return cut_fail(err, CUT_EUSAGE, "this step multiplies by no weights");
     if (w->noise) return cut_fail(err, CUT_EUSAGE, "instructions are counted when nothing competes: s ends the load");
-    if (!a->quick) plan(w, (struct item){ .kind = ITEM_CODE, .code = a->code });
+    if (!a->quick) plan(w, (struct tui_perf_item){ .kind = ITEM_CODE, .code = a->code });
     return CUT_OK;
 }
 
-static enum cut_status begin_load(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    end_noise(w);
-    enum cut_status st = tui_perf_noise_begin(&w->noise, it->load, &w->now.machine, err);
-    if (st) return st;
-    w->now.load = it->load;
-    w->now.load_ends = cut_clock() + TUI_PERF_LOAD_SECONDS;
-    return CUT_OK;
-}
-
-static enum cut_status plan_save(struct tui_perf_work *w, enum item_kind kind, const char *path, struct cut_err *err) {
-    struct item it = { .kind = kind };
+static enum cut_status plan_save(struct tui_perf_work *w, enum tui_perf_item_kind kind, const char *path, struct cut_err *err) {
+    struct tui_perf_item it = { .kind = kind };
     if (!w->now.n_points) return cut_fail(err, CUT_EUSAGE, "nothing was measured yet: b measures everything, t the threads");
     if (path && strlen(path) >= sizeof it.path) return cut_fail(err, CUT_EUSAGE, "%.60s..: the path is too long", path);
-    if (!w->hash[0]) plan(w, (struct item){ .kind = ITEM_HASH });
+    if (!w->hash[0]) plan(w, (struct tui_perf_item){ .kind = ITEM_HASH });
     snprintf(it.path, sizeof it.path, "%s", path ? path : "");
     plan(w, it);
     return CUT_OK;
@@ -377,237 +332,10 @@ enum cut_status tui_perf_do(struct tui_perf_work *w, const struct tui_perf_ask *
     return st;
 }
 
-/* ---- measuring one */
-
-static bool noise_is_over(const struct tui_perf_work *w) { return w->noise && cut_clock() > w->now.load_ends; }
-
-static bool progress(void *user, double part, const char *what) {
-    struct tui_perf_work *w = user;
-    w->part = part;
-    snprintf(w->what, sizeof w->what, "%s", what ? what : "");
-    w->stopped = w->stopped || w->host.pause(w->host.user) || noise_is_over(w);      /* half of it beside a load would be neither */
-    return !w->stopped;
-}
-
-static enum cut_status measure_peaks(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    struct tui_perf *n = &w->now;
-    struct cut_peaks_opts o = { .bytes = bytes_to_read(n) };
-    time_t now = time(NULL);
-    struct tm tm;
-    if (it->quick) o = (struct cut_peaks_opts){ .seconds = 1e-5, .bytes = 1 << 16, .threads = 2 };
-    struct tui_perf_kept *kept = tui_alloc(1, sizeof *kept);
-    enum cut_status st = cut_peaks(&kept->peaks, &o, progress, w, err);
-    if (!st) {
-        if (n->peaks_bytes == o.bytes) tui_perf_peaks_merge(&kept->peaks, &n->peaks);
-        kept->bytes = n->peaks_bytes = o.bytes;
-        kept->busy = n->peaks_busy = tui_perf_busy(&n->machine);
-        if (localtime_r(&now, &tm)) strftime(kept->date, sizeof kept->date, "%Y-%m-%d %H:%M", &tm);
-        snprintf(n->peaks_date, sizeof n->peaks_date, "%s", kept->date);
-        n->peaks = kept->peaks;
-        if (!it->quick) tui_perf_peaks_keep(kept, &n->machine);
-    }
-    free(kept);
-    return st;
-}
-
-/* What cannot be counted is not a number; and the plan goes on. */
-static enum cut_status count(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    int type = tui_perf_main_type(&w->now);
-    struct cut_instructions i;
-    struct cut_instructions_opts o = { .type = (enum cut_type)type, .tier = it->tier, .tokens = 1 };
-    enum cut_status st = type < 0 ? CUT_EUSAGE : cut_instructions(&i, &o, progress, w, err);
-    if (st == CUT_ECANCEL) return st;
-    w->now.instructions[it->tier] = st ? NAN : (double)i.total / (double)i.weights;
-    w->now.counted[it->tier] = true;
-    if (!st) cut_instructions_done(&i);
-    return CUT_OK;
-}
-
-static enum cut_status code(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    struct tui_perf_code *c;
-    enum cut_status st = tui_perf_code_take(&c, &it->code, progress, w, err);
-    if (st) return st;
-    tui_perf_code_free(w->now.code);
-    w->now.code = c;
-    return CUT_OK;
-}
-
-static enum cut_status measure_same(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    struct tui_perf_same r = { .tier = it->tier, .threads = it->threads };
-    struct cut_same_side a = { .tier = w->now.same_tier, .threads = 1, .reduce = tui_perf_reduce(it->ways), .attn = tui_perf_attn(it->ways) }, b = a;
-    b.tier = it->tier;
-    b.threads = it->threads;
-    if (w->now.n_same == TUI_PERF_SIDES) return CUT_OK;
-    enum cut_status st = cut_same_bytes(w->host.model, &a, &b, it->tokens, progress, w, &r.at, err);
-    if (!st) w->now.same[w->now.n_same++] = r;
-    return st;
-}
-
-/* Keep a point, in the place of an older one of the same kind. */
-static void keep(struct tui_perf_work *w, const struct tui_perf_point *q) {
-    struct tui_perf *n = &w->now;
-    int i = 0;
-    for (; i < n->n_points; i++) {
-        const struct tui_perf_point *o = &n->point[i];
-        if (o->prefill == q->prefill && o->tier == q->tier && o->threads == q->threads && o->depth == q->depth && o->seqs == q->seqs &&
-            o->ways == q->ways && o->load == q->load && !strcmp(o->where, q->where) && (!q->prefill || o->tokens == q->tokens)) break;
-    }
-    if (i == TUI_PERF_POINTS) memmove(n->point, n->point + 1, (size_t)(--i) * sizeof *n->point);      /* the oldest goes */
-    struct tui_perf_point fresh = *q;
-    if (i < n->n_points && isnan(q->ulps)) fresh.ulps = n->point[i].ulps;
-    n->point[i] = fresh;
-    if (i >= n->n_points) n->n_points = i + 1;
-}
-
-static struct cut_sweep_opts sweep_of(const struct item *it) {
-    return (struct cut_sweep_opts){ .threads = it->threads, .tier = it->tier, .prefill = it->prefill, .tokens = it->tokens, .rounds = it->rounds,
-                                    .depth = it->depth, .n_seq = it->seqs, .reduce = tui_perf_reduce(it->ways),
-                                    .attn = tui_perf_attn(it->ways) };
-}
-
-static enum cut_status measure_point(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth,
-                                .seqs = it->seqs, .ways = it->ways, .tokens = it->tokens, .load = w->now.load, .ulps = NAN };
-    int cpu[sizeof it->pin.cpu / sizeof *it->pin.cpu];
-    for (int i = 0; i < it->pin.n; i++) cpu[i] = it->pin.cpu[i];
-    tui_perf_pin_text(&it->pin, q.where);
-    int n_vocab = w->now.config.n_vocab;
-    float **room = it->tier == CUT_TIER_REF ? &w->ref[it->prefill] : &w->other;
-    if (it->logits && !*room) *room = tui_alloc((size_t)n_vocab, sizeof **room);
-    struct cut_sweep_opts o = sweep_of(it);
-    o.cpu = cpu;
-    o.n_cpu = it->pin.n;
-    o.logits = it->logits ? *room : NULL;
-    enum cut_status st = cut_sweep_one(w->host.model, &o, progress, w, &q.at, err);
-    if (st) return st;
-    if (it->logits && it->tier == CUT_TIER_REF) q.ulps = 0;
-    else if (it->logits && w->ref[it->prefill]) q.ulps = cut_ulps_apart(w->ref[it->prefill], w->other, n_vocab);
-    keep(w, &q);
-    return CUT_OK;
-}
-
-static enum cut_status measure_steps(struct tui_perf_work *w, const struct item *it, struct cut_err *err) {
-    struct tui_perf_profile *p;
-    struct tui_perf_profile_opts o = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .tokens = it->tokens,
-                                       .ways = it->ways, .passes = it->rounds, .slowest = w->noise != NULL, .pin = &it->pin };
-    enum cut_status st = tui_perf_profile_take(&p, w->host.model, &o, progress, w, err);
-    if (st) return st;
-    p->load = w->now.load;
-    tui_perf_profile_free(w->now.profile[it->prefill]);
-    w->now.profile[it->prefill] = p;
-    return CUT_OK;
-}
-
-/* ---- runs */
-
-/* SHA-256 over the tensors: name, format, shape, bytes. Metadata may be edited; it changes no speed. */
-static enum cut_status hash(struct tui_perf_work *w, struct cut_err *err) {
-    const struct cut_gguf *g = cut_model_gguf(w->host.model);
-    struct cut_sha256 h;
-    double done = 0;
-    cut_sha256_init(&h);
-    for (uint64_t i = 0; i < cut_gguf_head(g)->n_tensors; i++) {
-        const struct cut_tensor_info *t = cut_gguf_tensor(g, i);
-        char head[256];
-        int n = snprintf(head, sizeof head, "%s %d %llu %llu %llu %llu\n", t->name, (int)t->type, (unsigned long long)t->ne[0],
-                         (unsigned long long)t->ne[1], (unsigned long long)t->ne[2], (unsigned long long)t->ne[3]);
-        cut_sha256_add(&h, head, n < (int)sizeof head ? (size_t)n : sizeof head - 1);
-        for (uint64_t at = 0; at < t->bytes; at += 4u << 20) {
-            uint64_t part = t->bytes - at < 4u << 20 ? t->bytes - at : 4u << 20;
-            cut_sha256_add(&h, (const char *)t->data + at, (size_t)part);
-            done += (double)part;
-            if (!progress(w, done / ((double)w->now.config.weight_bytes + 1), "reading the weights")) return cut_fail(err, CUT_ECANCEL, "stopped");
-        }
-    }
-    cut_sha256_done(&h, w->hash);
-    return CUT_OK;
-}
-
-static void figures(const struct tui_perf_work *w, struct tui_perf_saved *s) {
-    const struct tui_perf *n = &w->now;
-    time_t now = time(NULL);
-    struct tm tm;
-    *s = (struct tui_perf_saved){ .n = n->n_points };
-    if (gmtime_r(&now, &tm)) strftime(s->date, sizeof s->date, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    snprintf(s->model, sizeof s->model, "%s", n->model);
-    snprintf(s->type, sizeof s->type, "%s", n->type);
-    snprintf(s->weights, sizeof s->weights, "%s", w->hash);
-    snprintf(s->governor, sizeof s->governor, "%s", n->machine.governor);
-    snprintf(s->processor, sizeof s->processor, "%s", n->machine.processor);
-    snprintf(s->compiler, sizeof s->compiler, "%.60s", COMPILER);
-    for (int i = 0; i < n->n_points; i++) {
-        tui_perf_point_name(&n->point[i], s->figure[i].name);
-        s->figure[i].n = n->point[i].at.tps.n;
-        memcpy(s->figure[i].run, n->point[i].at.tps.run, sizeof n->point[i].at.tps.run);
-    }
-}
-
-static enum cut_status save(struct tui_perf_work *w, char said[160], struct cut_err *err) {
-    char folder[4096], path[4200], newest[1][24];
-    struct tui_perf_saved *s = tui_alloc(1, sizeof *s);
-    enum cut_status st = tui_perf_folder(folder) ? CUT_OK : cut_fail(err, CUT_EUSAGE, "neither XDG_STATE_HOME nor HOME says where runs are kept");
-    int number = tui_perf_list(newest, 1) ? atoi(newest[0]) + 1 : 1;
-    figures(w, s);
-    snprintf(s->name, sizeof s->name, "%04d", number);
-    snprintf(path, sizeof path, "%s/%s.json", folder, s->name);
-    if (!st) st = tui_perf_write(s, path, err);
-    if (!st) snprintf(said, 160, "run %s saved: %d figures in %.100s", s->name, s->n, path);
-    free(s);
-    return st;
-}
-
-static enum cut_status compare(struct tui_perf_work *w, const char *path, struct cut_err *err) {
-    struct tui_perf_saved *before = tui_alloc(1, sizeof *before), *after = tui_alloc(1, sizeof *after);
-    enum cut_status st = tui_perf_read(before, path, err);
-    figures(w, after);
-    if (!st) st = tui_perf_compare(&w->now.diff, before, after, err);
-    if (!st) w->now.has_diff = true;
-    free(before);
-    free(after);
-    return st;
-}
-
-/* ---- slices */
-
-static enum cut_status measure(struct tui_perf_work *w, const struct item *it, char said[160], struct cut_err *err) {
-    switch (it->kind) {
-    case ITEM_PEAKS: return measure_peaks(w, it, err);
-    case ITEM_POINT: return measure_point(w, it, err);
-    case ITEM_STEPS: return measure_steps(w, it, err);
-    case ITEM_LOAD: return begin_load(w, it, err);
-    case ITEM_COUNT: return count(w, it, err);
-    case ITEM_SAME: return measure_same(w, it, err);
-    case ITEM_HASH: return hash(w, err);
-    case ITEM_SAVE: return save(w, said, err);
-    case ITEM_COMPARE: return compare(w, it->path, err);
-    case ITEM_CODE: return code(w, it, err);
-    }
-    return CUT_OK;
-}
-
-enum cut_status tui_perf_slice(struct tui_perf_work *w, char said[160], struct cut_err *err) {
-    if (!w->n_items) return CUT_OK;
-    struct item it = w->item[0];
-    w->stopped = false;
-    if (noise_is_over(w)) end_noise(w);
-    w->item_since = cut_clock();
-    w->part = 0;
-    w->what[0] = 0;
-    enum cut_status st = measure(w, &it, said, err);
-    if (st == CUT_ECANCEL && w->stopped) return CUT_OK;        /* later again, or never: whoever stopped it knows */
-    tui_perf_machine_read(&w->now.machine);
-    w->cost_done += it.cost;
-    memmove(w->item, w->item + 1, (size_t)--w->n_items * sizeof *w->item);
-    w->part = 0;                                               /* of the next, which has not begun */
-    w->what[0] = 0;
-    if (st) w->n_items = 0;                                    /* what follows would mostly fail, too */
-    return st;
-}
-
 /* ---- publishing */
 
 static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
-    const struct item *it = &w->item[0];
+    const struct tui_perf_item *it = &w->item[0];
     double all = w->cost_all > 0 ? w->cost_all : 1, spent = cut_clock() - w->since;
     struct tui_perf_point q = { .prefill = it->prefill, .tier = it->tier, .threads = it->threads, .depth = it->depth, .seqs = it->seqs,
                                 .ways = it->ways, .tokens = it->tokens, .load = w->now.load };
@@ -634,7 +362,7 @@ static void say_job(const struct tui_perf_work *w, struct tui_perf *p) {
     case ITEM_HASH: snprintf(p->job, sizeof p->job, "what the weights are (SHA-256)"); break;
     case ITEM_SAVE: case ITEM_COMPARE: snprintf(p->job, sizeof p->job, "saved runs"); break;
     case ITEM_POINT:
-        o = sweep_of(it);
+        o = tui_perf_sweep_of(it);
         p->job_all = cut_sweep_tokens(&o);
         p->job_done = (int)(w->part * p->job_all + 0.5);
         snprintf(p->job, sizeof p->job, "%s%s", tui_perf_point_name(&q, name), what);

@@ -1,4 +1,4 @@
-/* perf_work.h - the worker's side of measuring (see perf.h): the plan (perf.c), the clock on every step (perf_profile.c), what
+/* perf_work.h - the worker's side of measuring (see perf.h): the plan (perf.c), carrying it out (perf_measure.c), the clock on every step (perf_profile.c), what
  * follows from numbers (perf_model.c), runs on disk (perf_run.c), peaks on disk (perf_peaks.c), a load that
  * disturbs (perf_load.c), the instructions of a kernel (perf_code.c) and their text (perf_objdump.c). */
 #ifndef TUI_PERF_WORK_H
