@@ -476,7 +476,7 @@ struct cut_session;
 
 /* Quantized weights in the order their products read them (engine/kernels/panel.h): a copy in memory that all sessions of a model share, made
  * when the first of them first runs. AUTO: for the formats and kernels that gain much by it, where the machine has the memory; ALWAYS: q8_0,
- * too, which gains 5 % and would answer its first token later. The two orders sum floats differently: results agree to rounding, and to
+ * too, which gains little but in prompts of some 30 tokens, and would answer its first token later. The two orders sum floats differently: results agree to rounding, and to
  * the byte only with the same setting. */
 enum cut_repack { CUT_REPACK_AUTO, CUT_REPACK_NEVER, CUT_REPACK_ALWAYS };
 

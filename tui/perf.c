@@ -182,7 +182,7 @@ static void plan_context(struct tui_perf_work *w, bool quick) {
 
 static void plan_batch(struct tui_perf_work *w, bool quick) {
     struct tui_perf_item it = point(w, quick, false);
-    for (it.seqs = 1; it.seqs <= (quick ? 2 : 16); it.seqs *= 2) plan(w, it);
+    for (it.seqs = 1; it.seqs <= (quick ? 2 : TUI_PERF_MOST_SEQS); it.seqs *= 2) plan(w, it);
 }
 
 static void plan_kernels(struct tui_perf_work *w, bool quick) {

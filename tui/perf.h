@@ -263,7 +263,8 @@ struct tui_perf {
 /* The point measured for these and one sequence, where threads are tied, what they divide and what competes being as set now;
  * NULL: there is none. */
 const struct tui_perf_point *tui_perf_find(const struct tui_perf *p, bool prefill, enum cut_tier tier, int threads, int depth);
-/* The same for so many sequences that decode together, with the threads and kernels set. */
+/* The same for so many sequences that decode together, with the threads and kernels set: 1, 2, 4 .. TUI_PERF_MOST_SEQS are measured. */
+enum { TUI_PERF_MOST_SEQS = 16 };
 const struct tui_perf_point *tui_perf_find_batch(const struct tui_perf *p, int seqs);
 /* The same point as it is with work divided by default, threads free and nothing competing; NULL: not measured. */
 const struct tui_perf_point *tui_perf_undisturbed(const struct tui_perf *p, const struct tui_perf_point *q);

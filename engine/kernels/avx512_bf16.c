@@ -50,7 +50,8 @@ INLINE void store_sums(const __m512 v[4], float *out, int n) {
     _mm_mask_storeu_ps(out, (__mmask8)((1u << n) - 1), sum);
 }
 
-/* Four rows by T tokens, which lie packed_bytes(k) apart. n of the rows exist; the others repeat the last one. */
+/* Four rows by T tokens, which lie packed_bytes(k) apart. n of the rows exist; the others repeat the last one. Several tokens ask memory for
+ * the next four rows, as in lanes.h. */
 INLINE void tile(const char *w, size_t w_stride, int n, const char *x, const int T, int k, float *y, size_t y_stride) {
     const size_t x_stride = packed_bytes(k);
     const char *row[4];

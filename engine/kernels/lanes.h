@@ -142,7 +142,8 @@ INLINE vf load_lanes_n(enum cut_type type, const void *row, int c, int n) {
     return v_load_n((const float *)row + c, n);
 }
 
-/* n of the 4 rows exist; the others repeat the last, and what they give is dropped. type and T are constants. */
+/* n of the 4 rows exist; the others repeat the last, and what they give is dropped. type and T are constants. Several tokens ask memory for
+ * the next four rows, in the order they lie in it: their products go too slowly for hardware to see a run of addresses (NOTES.md). */
 INLINE void dot_tile(enum cut_type type, struct rows w, int n, struct rows x, const int T, int k, float *y, size_t y_stride) {
     const void *wr[4];
     for (int r = 0; r < 4; r++) wr[r] = row_at(w, cut_min(r, n - 1));

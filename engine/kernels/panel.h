@@ -59,8 +59,8 @@ static inline struct cut_panel_form cut_panel_form(enum cut_type type) {
 #define CUT_PANEL_FORMATS(DO) \
     DO(Q4_0) DO(Q4_1) DO(Q5_0) DO(Q5_1) DO(Q8_0) DO(IQ4_NL) DO(Q2_K) DO(Q3_K) DO(Q4_K) DO(Q5_K) DO(Q6_K) DO(IQ4_XS)
 
-/* Does a session of this setting repack a format that has panels? q8_0 only where it is told to: its rows are read about as fast, and so large a
- * copy takes longer than the first token. */
+/* Does a session of this setting repack a format that has panels? q8_0 only where it is told to: its rows are read about as fast, and so
+ * large a copy takes longer than the first token. */
 static inline bool cut_panel_wanted(enum cut_repack repack, enum cut_type type) {
     return repack == CUT_REPACK_ALWAYS || (repack == CUT_REPACK_AUTO && type != CUT_Q8_0);
 }

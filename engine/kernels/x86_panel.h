@@ -49,8 +49,8 @@ INLINE void mm_one(const struct cut_mm *m, int r0, int r1, struct cut_panel_form
     }
 }
 
-/* T is TILE_T, or the smallest power of two, 2 or more, that takes all tokens that are left; where it takes more, some were there before and get the same
- * results again. */
+/* T is TILE_T, or the smallest power of two, 2 or more, that takes all tokens that are left; where it takes more, some were there before
+ * and get the same results again. */
 INLINE void mm_panel(const struct cut_mm *m, int r0, int r1, struct cut_panel_form f, pair_fn pair, const panel_fn by_tokens[TILE_T + 1]) {
     if (m->t == 1) { mm_one(m, r0, r1, f, pair); return; }
     for (int r = r0, rows; r < r1; r += rows) {

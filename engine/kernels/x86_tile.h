@@ -1,6 +1,6 @@
 /* x86_tile.h - matrix products of quantized weights by many tokens, for AVX2 and AVX-512. Internal; included by avx2.c
- * and avx512_vnni.c, which define N, the rows in a tile (the 32-bit lanes of a vector), TILE_T, the tokens, TILE_MIN, the fewest of them that
- * unpacking pays for, tile_sums() and gemv4().
+ * and avx512_vnni.c, which define N, the rows in a tile (the 32-bit lanes of a vector), TILE_T, the tokens, TILE_MIN, the
+ * fewest of them that unpacking pays for, tile_sums() and gemv4().
  *
  * Unpacking a block of weights costs more than multiplying it by one token, so with many tokens it is done once, in an
  * order that suits the multiplication: N rows side by side, four consecutive columns of a row to a lane.
@@ -164,8 +164,8 @@ INLINE void mm_tiles(const struct cut_mm *m, int r0, int r1, enum cut_type type)
 INLINE void gemv4(enum cut_type type, const char *w, size_t stride, int n, void *x, int k, float y[4]);
 
 /* One token waits for memory, which the processor reads ahead by itself where it sees long runs of addresses (NOTES.md): each of
- * the four rows that are taken together goes through a quarter of the range. An odd number of rows apart, or all four would often be a multiple of
- * many pages from each other, where they compete for the same sets of a cache. */
+ * the four rows that are taken together goes through a quarter of the range. They are an odd number of rows apart, or all four
+ * would often be a multiple of many pages from each other, where they compete for the same sets of a cache. */
 INLINE void mm_quarters(const struct cut_mm *m, int r0, int r1, enum cut_type type) {
     for (int apart = cut_max(1, ((r1 - r0) / 4 - 1) | 1), n; r0 < r1; r0 += n * apart, apart = 1) {
         n = cut_min(4, r1 - r0);

@@ -45,15 +45,17 @@ static void quantize(const struct job *j, int i, int r) {
 
 static void round_bf16(const struct job *j, int i, int r) { j->s->kern.round_bf16(row(j, i, r), row(j, node(j, i)->in[0], r), width(j, i)); }
 
+/* What multiplies the rows of a weight matrix by activations as the step before left them. */
+static cut_mm_fn by_rows(const struct job *j, const struct cut_node *n) {
+    const struct cut_kernels *k = &j->s->kern;
+    enum cut_op from = node(j, n->in[0])->op;
+    return from == CUT_OP_QUANTIZE ? k->mm_q8[n->w->type] : from == CUT_OP_ROUND ? k->mm_bf16 : k->mm_f32[n->w->type];
+}
+
 static void matmul(const struct job *j, int i, int r0, int r1) {
     const struct cut_node *n = node(j, i);
-    const struct cut_kernels *k = &j->s->kern;
     const void *panel = j->s->panel[i];
-    enum cut_op from = node(j, n->in[0])->op;
-    cut_mm_fn f = panel                     ? k->mm_panel[n->w->type]
-                  : from == CUT_OP_QUANTIZE ? k->mm_q8[n->w->type]
-                  : from == CUT_OP_ROUND    ? k->mm_bf16
-                                            : k->mm_f32[n->w->type];
+    cut_mm_fn f = panel ? j->s->kern.mm_panel[n->w->type] : by_rows(j, n);
     struct cut_mm m = { .type = n->w->type, .w = panel ? panel : n->w->data, .k = (int)n->w->ne[0],
                         .w_stride = panel ? cut_panel_bytes(n->w->type, n->w->ne[0]) : n->w->bytes / n->w->ne[1],
                         .x = value(j, n->in[0]), .x_stride = stride(j, n->in[0]), .t = rows(j, i), .y = value(j, i),
@@ -283,14 +285,12 @@ static float *part_sums(const struct job *j, int part) { return (float *)((char 
 static void matmul_part(const struct job *j, int i, int part, int c0, int c1, float *y) {
     const struct cut_node *n = node(j, i);
     const struct cut_type_info *type = cut_type_info(n->w->type);
-    enum cut_op from = node(j, n->in[0])->op;
-    bool q8 = from == CUT_OP_QUANTIZE;
-    cut_mm_fn f = q8 ? j->s->kern.mm_q8[n->w->type] : from == CUT_OP_ROUND ? j->s->kern.mm_bf16 : j->s->kern.mm_f32[n->w->type];
+    bool q8 = node(j, n->in[0])->op == CUT_OP_QUANTIZE;
     if (q8) q8_columns(j->s->part[part], value(j, n->in[0]), (int)n->w->ne[0], c0, c1);
     struct cut_mm m = { .type = n->w->type, .w = (const char *)n->w->data + (size_t)(c0 / type->block * type->bytes), .k = c1 - c0,
                         .w_stride = n->w->bytes / n->w->ne[1], .x = q8 ? j->s->part[part] : (void *)((float *)value(j, n->in[0]) + c0),
                         .t = 1, .y = y, .scratch = j->s->scratch[j->thread] };
-    f(&m, 0, width(j, i));
+    by_rows(j, n)(&m, 0, width(j, i));
 }
 
 /* This thread's rows of node i, whose parts begin at `at`, from the parts. */

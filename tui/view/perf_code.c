@@ -40,24 +40,24 @@ static const struct tui_perf_line *line_of(const struct perf_view *v, int *layer
     return it[*at].line;
 }
 
-static bool kernel_of(const struct perf_view *v, struct tui_perf_kernel *out) {
-    int layers, at, n;
-    const struct tui_perf_profile *f = profile_of(v);
-    const struct tui_perf_line *l = line_of(v, &layers, &at, &n);
+static bool kernel_of(const struct perf_view *v, const struct tui_perf_line *l, struct tui_perf_kernel *out) {
     if (!l || l->weight < 0) return false;
+    const struct tui_perf_profile *f = profile_of(v);
     *out = (struct tui_perf_kernel){ l->weight, f->tier, f->repack, f->prefill ? 8 : 1 };
     return true;
 }
 
 /* The listing, if it is of this line. */
-static const struct tui_perf_code *code_of(const struct perf_view *v) {
+static const struct tui_perf_code *code_of(const struct perf_view *v, const struct tui_perf_line *l) {
     struct tui_perf_kernel k;
     const struct tui_perf_code *c = v->perf->code;
-    return c && kernel_of(v, &k) && tui_perf_same_kernel(&c->of, &k) ? c : NULL;
+    return c && kernel_of(v, l, &k) && tui_perf_same_kernel(&c->of, &k) ? c : NULL;
 }
 
 bool perf_code_wanted(const struct perf_view *v, struct tui_perf_kernel *out) {
-    return v->perf && kernel_of(v, out) && !code_of(v);
+    int layers, at, n;
+    const struct tui_perf_line *l = v->perf ? line_of(v, &layers, &at, &n) : NULL;
+    return kernel_of(v, l, out) && !code_of(v, l);
 }
 
 /* ---- keys */
@@ -73,7 +73,8 @@ bool perf_code_key(struct perf_view *v, int key) {
 }
 
 bool perf_code_find(struct perf_view *v, int direction) {
-    const struct tui_perf_code *c = v->perf ? code_of(v) : NULL;
+    int layers, at, n;
+    const struct tui_perf_code *c = v->perf ? code_of(v, line_of(v, &layers, &at, &n)) : NULL;
     for (int k = 1; c && k <= c->n; k++) {
         int i = ((v->code.cursor + direction * k) % c->n + c->n) % c->n;
         if (!strstr(c->instruction[i].op, v->code_find) && !strstr(c->instruction[i].args, v->code_find)) continue;
@@ -88,12 +89,11 @@ bool perf_code_find(struct perf_view *v, int direction) {
 static const char *tokens_at_once(const struct tui_perf_kernel *k) { return k->tokens == 1 ? "1 token at a time" : "8 tokens at a time"; }
 
 /* Formula, weights, kernel. Returns the row after them. */
-static int draw_head(const struct perf_view *v, struct tui_area in, const struct tui_perf_line *l, int layers) {
+static int draw_head(const struct perf_view *v, struct tui_area in, const struct tui_perf_line *l, int layers, const struct tui_perf_code *c) {
     struct tui_perf_kernel k;
-    const struct tui_perf_code *c = code_of(v);
     int y = 0;
     tui_text_fit(in, 1, in.w - 1, y++, TUI_TITLE | TUI_BOLD, l->formula);
-    if (!kernel_of(v, &k)) {
+    if (!kernel_of(v, l, &k)) {
         int x = tui_textf(in, 1, y, TUI_TEXT, "kernel  %s", l->kernel);
         if (layers > 1) tui_textf(in, x, y, TUI_DIM, "   %d times in a pass", layers);
         return y + 1;
@@ -169,7 +169,7 @@ static void draw_nothing(const struct perf_view *v, struct tui_area in, const st
 void perf_draw_code(struct perf_view *v, struct tui_area screen) {
     int layers = 0, at = 0, n = 0;
     const struct tui_perf_line *l = line_of(v, &layers, &at, &n);
-    const struct tui_perf_code *c = l ? code_of(v) : NULL;
+    const struct tui_perf_code *c = l ? code_of(v, l) : NULL;
     char title[80];
     if (l) snprintf(title, sizeof title, "%s: %s (%d of %d)", v->step_names[v->code_row], l->name, at + 1, n);
     struct tui_area in = tui_overlay(screen, 118, screen.h > 30 ? screen.h - 4 : screen.h, l ? title : "instructions");
@@ -178,7 +178,7 @@ void perf_draw_code(struct perf_view *v, struct tui_area screen) {
         perf_nothing(in, "Threads wait here for each other; there is no kernel.");
         return;
     }
-    int y = draw_head(v, in, l, layers);
+    int y = draw_head(v, in, l, layers, c);
     if (c && !isnan(c->each)) y = draw_counts(v, in, y, c);
     /* The command, whole: it may be copied. */
     int rows = c && c->command[0] && v->times ? (int)strlen(c->command) / (in.w - 2) + 1 : 0;

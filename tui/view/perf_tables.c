@@ -53,8 +53,10 @@ void perf_draw_context(struct perf_view *v, struct tui_area a) {
 
 static int batches(const struct tui_perf *p, const struct tui_perf_point **out, int most) {
     int n = 0;
-    for (int seqs = 1; seqs <= 256 && n < most; seqs++)
-        if (tui_perf_find_batch(p, seqs)) out[n++] = tui_perf_find_batch(p, seqs);
+    for (int seqs = 1; seqs <= TUI_PERF_MOST_SEQS && n < most; seqs *= 2) {
+        out[n] = tui_perf_find_batch(p, seqs);
+        n += out[n] != NULL;
+    }
     return n;
 }
 
